@@ -1,0 +1,74 @@
+"""What a replicated machine must offer the core.
+
+To the core a machine executes opaque bytes and can be copied in bounded pieces. Everything a user
+sees (methods, values, the context) is built on this in ``pbactors.machines``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator
+from typing import Self
+
+__all__ = ["Machine"]
+
+
+class Machine(ABC):
+    """A deterministic machine: equal histories of ``execute`` give equal states and outcomes."""
+
+    @abstractmethod
+    def execute(self, op_number: int, stamp: bytes, body: bytes) -> bytes:
+        """Execute one command and return its outcome.
+
+        An ``Exception`` of the user's code is an outcome too (R52); any other ``BaseException``
+        passes through and stops the node before it confirms or answers.
+
+        Args:
+            op_number: place of the command in the order, from 1.
+            stamp: time and entropy of its batch, chosen by the primary (R26).
+            body: the encoded command.
+        """
+
+    @abstractmethod
+    def query(self, stamp: bytes, body: bytes) -> bytes:
+        """Execute one query, which changes nothing, and return its outcome.
+
+        Args:
+            stamp: the stamp of the last executed command, or empty; queries never advance it (R51).
+            body: the encoded query.
+        """
+
+    @abstractmethod
+    def snapshot(self, piece_bytes_max: int) -> Iterator[bytes]:
+        """Yield the whole state in pieces of about ``piece_bytes_max`` bytes at most.
+
+        The machine is not executed while the iterator is in use.
+        """
+
+    @abstractmethod
+    def blank(self) -> Self:
+        """Return a machine of the same kind with nothing in it, to ``load`` a snapshot into."""
+
+    @abstractmethod
+    def load(self, piece: bytes) -> None:
+        """Take the next piece of a snapshot. Only on a ``blank`` machine, in order.
+
+        Raises:
+            PbactorsError: the piece does not belong to a machine of this kind.
+        """
+
+    @abstractmethod
+    def loaded(self) -> None:
+        """Finish after the last piece.
+
+        Raises:
+            PbactorsError: pieces are missing.
+        """
+
+    @abstractmethod
+    def clone(self) -> Self:
+        """Return an independent copy with equal state."""
+
+    @abstractmethod
+    def freeze(self) -> Hashable:
+        """Return something hashable, equal exactly where states are equal."""
