@@ -1,0 +1,424 @@
+"""Messages to bytes and back: the one file that knows both.
+
+A message is one msgpack array (``docs/protocol.md`` is the specification)::
+
+    [version, cluster, node, incarnation, tag, [field, ...]]
+
+The fields stand in the order of the message's dataclass. Operations, queries, results and answers
+are the tuples that msgpack makes; they are checked and never wrapped again.
+
+``decode`` believes nothing: version, arity, exact types, ranges, lengths and counts are checked,
+then the message judges its own fields. Whatever is wrong becomes ``MalformedMessage`` with a reason
+and nothing else ever comes out. What one body may allocate is bounded before and while it is
+decoded. How a field is checked follows from its annotation, once, when this module is imported: a
+new message needs no change here, and one whose field types are unknown fails the import.
+
+Both functions keep no state and may be called on any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from functools import partial
+from operator import attrgetter
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, get_type_hints
+
+import msgpack  # type: ignore[import-untyped]
+
+from pbactors.config import Limits
+from pbactors.errors import MalformedMessage
+from pbactors.protocol.messages import (
+    CLUSTER_BYTES,
+    REGISTRY,
+    Answer,
+    Message,
+    Operation,
+    Query,
+    Result,
+)
+from pbactors.protocol.view import INCARNATION_BYTES, Incarnation, Member, View
+
+__all__ = [
+    "ARRAY_ITEMS_MAX",
+    "NAME_CHARACTERS_MAX",
+    "TEXT_CHARACTERS_MAX",
+    "VERSION",
+    "Header",
+    "decode",
+    "encode",
+]
+
+VERSION: Final = 1
+"""The version of the protocol that this module speaks."""
+
+NAME_CHARACTERS_MAX: Final = 64
+"""The longest name of a node."""
+
+TEXT_CHARACTERS_MAX: Final = 4096
+"""The longest text in a message."""
+
+ARRAY_ITEMS_MAX: Final = 8192
+"""The most operations, queries, results or answers in one message; who has more sends several."""
+
+_SMALL_BODY_BYTES: Final = 256 * 1024
+_BODY_ITEMS_MAX: Final = 16 * ARRAY_ITEMS_MAX
+_MESSAGE_BYTES_MAX: Final = Limits().message_bytes_max
+_HEADER_ITEMS: Final = 6
+
+
+class Header(NamedTuple):
+    """Who says it, as the sender claims.
+
+    Attributes:
+        version: the protocol version; always ``VERSION`` after ``decode``.
+        cluster: the cluster id of 16 bytes, or empty from a node that knows none yet (R46).
+        node: the name of the sending node; empty for a client.
+        incarnation: which life of the sender, 16 bytes (R47).
+    """
+
+    version: int
+    cluster: bytes
+    node: str
+    incarnation: Incarnation
+
+
+def encode(cluster: bytes, member: Member, message: Message) -> bytes:
+    """Return the bytes of ``message``.
+
+    Args:
+        cluster: the sender's cluster id, or empty if it knows none yet.
+        member: the sender; a client has the empty name.
+        message: an instance of a registered class, within the limits that ``decode`` enforces.
+    """
+    fields_of = _CODECS[message.tag].fields_of
+    envelope = (VERSION, cluster, member.name, member.incarnation, message.tag, fields_of(message))
+    packed: bytes = msgpack.packb(envelope)
+    return packed
+
+
+def decode(body: bytes, message_bytes_max: int = _MESSAGE_BYTES_MAX) -> tuple[Header, Message]:
+    """Return header and message of ``body``.
+
+    Args:
+        body: one frame, as received.
+        message_bytes_max: the largest body that is looked at.
+
+    Raises:
+        MalformedMessage: it is no message of this protocol version; the text says why. Nothing
+            else is ever raised.
+    """
+    if len(body) > message_bytes_max:
+        raise MalformedMessage(f"{len(body)} bytes; at most {message_bytes_max} are read")
+    _refuse_other_version(body)
+    envelope = _unpack(body)
+    if type(envelope) is not tuple or len(envelope) != _HEADER_ITEMS:
+        raise MalformedMessage(f"expected an array of {_HEADER_ITEMS} items, got {_what(envelope)}")
+    version, cluster, node, incarnation, tag, values = envelope
+    header = Header(version, cluster, node, incarnation)
+    _check_header(header)
+    codec = _CODECS.get(tag) if type(tag) is int else None
+    if codec is None:
+        raise MalformedMessage(f"unknown tag: {tag if type(tag) is int else _what(tag)}")
+    return header, codec.message_of(values)
+
+
+# -- the envelope -----------------------------------------------------------------------------
+
+
+def _refuse_other_version(body: bytes) -> None:
+    """Name a version that is not ours, even where the rest of it could not be understood.
+
+    Every version of the protocol begins with a short array whose first item is its number.
+    """
+    if len(body) >= 2 and body[0] & 0xF0 == 0x90 and body[1] < 0x80 and body[1] != VERSION:
+        raise MalformedMessage(
+            f"protocol version {body[1]}; this node speaks version {VERSION} alone"
+        )
+
+
+def _refuse(what: str, *_: object) -> NoReturn:
+    raise MalformedMessage(f"{what} in a message")
+
+
+_unpackb: Final = partial(
+    msgpack.unpackb,
+    use_list=False,
+    raw=False,
+    # An empty map costs 64 bytes for one on the wire: the hook refuses the first one.
+    object_pairs_hook=partial(_refuse, "a map"),
+    max_map_len=0,
+    ext_hook=partial(_refuse, "an extension type"),
+    max_ext_len=0,
+    # One wide character makes a whole text four times as large in memory.
+    max_str_len=4 * TEXT_CHARACTERS_MAX,
+)
+
+
+def _unpack(body: bytes) -> Any:
+    """Turn bytes into tuples and plain values, within bounded memory.
+
+    msgpack opens up to 1024 arrays inside each other and makes room for all items of each as soon
+    as it reads their number. No item of a large array takes fewer than four bytes, so a body that
+    claims more items than its length allows is refused at once. Small arrays by the million are
+    counted, but only in a large body: in a small one they cannot do harm.
+    """
+    array_items_max = min(ARRAY_ITEMS_MAX, 64 + len(body) // 4)
+    count = _counter() if len(body) > _SMALL_BODY_BYTES else None
+    try:
+        return _unpackb(body, max_array_len=array_items_max, list_hook=count)
+    except msgpack.ExtraData as error:
+        raise MalformedMessage(f"{len(error.extra)} bytes after the end of the message") from error
+    # The fallback of msgpack in pure Python recurses where the compiled one counts.
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise MalformedMessage(f"no msgpack: {type(error).__name__}: {error}") from error
+
+
+def _counter() -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    left = _BODY_ITEMS_MAX
+
+    def count(items: tuple[Any, ...]) -> tuple[Any, ...]:
+        nonlocal left
+        left -= len(items) + 1
+        if left < 0:
+            raise MalformedMessage(f"more than {_BODY_ITEMS_MAX} items in all arrays together")
+        return items
+
+    return count
+
+
+def _check_header(header: Header) -> None:
+    version, cluster, node, incarnation = header
+    if type(version) is not int or version != VERSION:
+        found = version if type(version) is int else _what(version)
+        raise MalformedMessage(
+            f"protocol version {found}; this node speaks version {VERSION} alone"
+        )
+    if type(cluster) is not bytes or len(cluster) not in (0, CLUSTER_BYTES):
+        raise MalformedMessage(
+            f"cluster: expected {CLUSTER_BYTES} bytes or none, got {_what(cluster)}"
+        )
+    if type(node) is not str or len(node) > NAME_CHARACTERS_MAX:
+        raise MalformedMessage(
+            f"node: expected a text of at most {NAME_CHARACTERS_MAX} characters, got {_what(node)}"
+        )
+    if type(incarnation) is not bytes or len(incarnation) != INCARNATION_BYTES:
+        raise MalformedMessage(
+            f"incarnation: expected {INCARNATION_BYTES} bytes, got {_what(incarnation)}"
+        )
+
+
+def _what(value: object) -> str:
+    """Describe a value without repeating it: it came from a stranger and may be huge."""
+    if isinstance(value, bytes | str | tuple):
+        return f"{type(value).__name__} of length {len(value)}"
+    return "nil" if value is None else type(value).__name__
+
+
+# -- fields, by their type --------------------------------------------------------------------
+
+Check: TypeAlias = Callable[[Any], Any]
+"""Takes what msgpack made, returns what the dataclass takes, or raises ``MalformedMessage``."""
+
+
+def _expected(field: str, what: str, value: object) -> MalformedMessage:
+    return MalformedMessage(f"{field}: expected {what}, got {_what(value)}")
+
+
+def _number(field: str) -> Check:
+    def check(value: Any) -> int:
+        if type(value) is not int:
+            raise _expected(field, "a number", value)
+        if value >> 63:  # zero exactly for 0 <= value < 2**63
+            raise MalformedMessage(f"{field}: {value} is not in the range from 0 below 2**63")
+        return value
+
+    return check
+
+
+def _truth(field: str) -> Check:
+    def check(value: Any) -> bool:
+        if type(value) is not bool:
+            raise _expected(field, "true or false", value)
+        return value
+
+    return check
+
+
+def _bytes(field: str) -> Check:
+    def check(value: Any) -> bytes:
+        if type(value) is not bytes:
+            raise _expected(field, "bytes", value)
+        return value
+
+    return check
+
+
+def _text(field: str) -> Check:
+    def check(value: Any) -> str:
+        if type(value) is not str or len(value) > TEXT_CHARACTERS_MAX:
+            raise _expected(field, f"a text of at most {TEXT_CHARACTERS_MAX} characters", value)
+        return value
+
+    return check
+
+
+def _view(field: str) -> Check:
+    check_number = _number(f"{field} number")
+
+    def member(value: Any) -> Member | None:
+        if value is None:
+            return None
+        if type(value) is not tuple or len(value) != 2:
+            raise _expected(field, "a member of 2 items, or nil", value)
+        name, incarnation = value
+        if type(name) is not str or not 0 < len(name) <= NAME_CHARACTERS_MAX:
+            raise _expected(field, f"a name of 1 to {NAME_CHARACTERS_MAX} characters", name)
+        if type(incarnation) is not bytes or len(incarnation) != INCARNATION_BYTES:
+            raise _expected(field, f"an incarnation of {INCARNATION_BYTES} bytes", incarnation)
+        return Member(name, incarnation)
+
+    def check(value: Any) -> View:
+        if type(value) is not tuple or len(value) != 3:
+            raise _expected(field, "a view of 3 items", value)
+        number, primary, backup = value
+        return View(check_number(number), member(primary), member(backup))
+
+    return check
+
+
+# Four loops that look alike, unrolled: here thousands of operations pass in one message, and one
+# general loop over the numbers of a row takes four times as long. ``(a | b) >> 63`` is zero exactly
+# where both are in the range from 0 below 2**63.
+
+
+def _operations(field: str) -> Check:
+    def check(rows: Any) -> tuple[Operation, ...]:
+        for row in _array(field, rows):
+            if type(row) is tuple and len(row) == 5:
+                a, b, c, d, body = row
+                numbers = type(a) is type(b) is type(c) is type(d) is int
+                if numbers and type(body) is bytes and not (a | b | c | d) >> 63:
+                    continue
+            raise _bad_row(field, 4, row)
+        return rows  # type: ignore[no-any-return]
+
+    return check
+
+
+def _queries(field: str) -> Check:
+    def check(rows: Any) -> tuple[Query, ...]:
+        for row in _array(field, rows):
+            if type(row) is tuple and len(row) == 4:
+                a, b, c, body = row
+                numbers = type(a) is type(b) is type(c) is int
+                if numbers and type(body) is bytes and not (a | b | c) >> 63:
+                    continue
+            raise _bad_row(field, 3, row)
+        return rows  # type: ignore[no-any-return]
+
+    return check
+
+
+def _results(field: str) -> Check:
+    def check(rows: Any) -> tuple[Result, ...]:
+        for row in _array(field, rows):
+            if type(row) is tuple and len(row) == 3:
+                a, b, body = row
+                if type(a) is type(b) is int and type(body) is bytes and not (a | b) >> 63:
+                    continue
+            raise _bad_row(field, 2, row)
+        return rows  # type: ignore[no-any-return]
+
+    return check
+
+
+def _answers(field: str) -> Check:
+    def check(rows: Any) -> tuple[Answer, ...]:
+        for row in _array(field, rows):
+            if type(row) is tuple and len(row) == 2:
+                a, body = row
+                if type(a) is int and type(body) is bytes and not a >> 63:
+                    continue
+            raise _bad_row(field, 1, row)
+        return rows  # type: ignore[no-any-return]
+
+    return check
+
+
+def _array(field: str, rows: Any) -> tuple[Any, ...]:
+    if type(rows) is not tuple:
+        raise _expected(field, "an array", rows)
+    return rows
+
+
+def _bad_row(field: str, numbers: int, row: Any) -> MalformedMessage:
+    short = type(row) is tuple and len(row) <= 5
+    items = [_what(item) for item in row] if short else _what(row)
+    return MalformedMessage(
+        f"{field}: expected arrays of {numbers} numbers from 0 below 2**63 and bytes, got {items}"
+    )
+
+
+_CHECKS: Final[dict[Any, Callable[[str], Check]]] = {
+    int: _number,
+    bool: _truth,
+    bytes: _bytes,
+    str: _text,
+    View: _view,
+    tuple[Operation, ...]: _operations,
+    tuple[Query, ...]: _queries,
+    tuple[Result, ...]: _results,
+    tuple[Answer, ...]: _answers,
+}
+
+
+# -- messages, by their class -----------------------------------------------------------------
+
+
+class _Codec:
+    """How one class of message is taken apart and put together.
+
+    Attributes:
+        fields_of: returns the fields of a message, in order.
+    """
+
+    __slots__ = ("_checks", "_kind", "fields_of")
+
+    def __init__(self, kind: type[Message]) -> None:
+        types = get_type_hints(kind)
+        names = [field.name for field in fields(kind)]
+        for name in names:
+            if types[name] not in _CHECKS:
+                raise TypeError(
+                    f"{kind.__name__}.{name}: the wire knows no check for {types[name]}"
+                )
+        self._kind = kind
+        self._checks = tuple(_CHECKS[types[name]](f"{kind.__name__}.{name}") for name in names)
+        self.fields_of = _getter(names)
+
+    def message_of(self, values: Any) -> Message:
+        """Return the message with these fields.
+
+        Raises:
+            MalformedMessage: they are no fields of this class, or make no sense together.
+        """
+        if type(values) is not tuple or len(values) != len(self._checks):
+            what = f"an array of {len(self._checks)} fields"
+            raise _expected(self._kind.__name__, what, values)
+        message = self._kind(
+            *[check(value) for check, value in zip(self._checks, values, strict=True)]
+        )
+        reason = message.invalid()
+        if reason is not None:
+            raise MalformedMessage(f"{self._kind.__name__}: {reason}")
+        return message
+
+
+def _getter(names: list[str]) -> Callable[[Message], tuple[Any, ...]]:
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda message: tuple(getattr(message, name) for name in names)
+
+
+_CODECS: Final = {tag: _Codec(kind) for tag, kind in REGISTRY.items()}
