@@ -40,6 +40,8 @@ __all__ = [
     "Persist",
     "RoleChanged",
     "Send",
+    "SessionClosed",
+    "SessionLost",
     "SetTimer",
     "Signal",
     "StartOver",
@@ -133,6 +135,18 @@ class StartOver(Event):
 
     newest: Incarnation
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLost(Event):
+    """A client's session is unknown to the cluster; what was sent may have happened (R41)."""
+
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionClosed(Event):
+    """A client's session has ended, as its user asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +277,7 @@ class Core(ABC):
     Attributes:
         member: this node in this life.
         cluster: the id of the cluster; empty until a fresh node hears it (R46).
+        over: whether this life has ended; the driver replaces the core.
     """
 
     handlers: ClassVar[Mapping[type[Message], str]] = {}
@@ -270,6 +285,7 @@ class Core(ABC):
     def __init__(self, member: Member, cluster: bytes) -> None:
         self.member = member
         self.cluster = cluster
+        self.over = False
 
     @abstractmethod
     def on_start(self, out: Outbox) -> None:
@@ -277,6 +293,8 @@ class Core(ABC):
 
     def on_message(self, source: Address, message: Message, out: Outbox) -> None:
         """Hand over one message. Junk and strangers change nothing."""
+        if self.over:
+            return
         reason = self.ignore_stranger(source, message)
         if reason is None:
             name = self.handlers.get(type(message))
@@ -303,6 +321,11 @@ class Core(ABC):
         self, source: Address, message: Message, reason: str, out: Outbox
     ) -> None:
         """Answer a message that was refused, where an answer helps. Must change nothing."""
+
+    def _start_over(self, newest: Incarnation, reason: str, out: Outbox) -> None:
+        """End this life: the driver begins another with an incarnation above ``newest`` (R47)."""
+        self.over = True
+        out.emit(StartOver(newest, reason))
 
     @abstractmethod
     def on_timer(self, timer: Timer, out: Outbox) -> None:

@@ -3,46 +3,40 @@
 Each is a small frozen dataclass with a tag in one registry and ``invalid() -> reason or None``
 for what its types cannot say. ``wire.py`` turns them into bytes; the message table of
 ``docs/protocol.md`` is generated from the registry and these docstrings.
-
-What repeats thousands of times inside a message is a plain tuple, because it travels from request
-to log to forward without being wrapped again:
-
-* an *operation* is ``(session, number, floor, kind, body)``,
-* a *query* is ``(query id, session, after, body)``,
-* a *result* is ``(session, number, outcome)``, an *answer* ``(query id, outcome)``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar, TypeAlias, TypeVar
+from typing import ClassVar, TypeVar
 
+from pbactors.protocol.operations import (
+    Answer,
+    Operation,
+    Query,
+    Result,
+    invalid_operation,
+)
 from pbactors.protocol.view import INCARNATION_BYTES, Incarnation, View
 
 __all__ = [
     "CLUSTER_BYTES",
     "REGISTRY",
-    "TOKEN_BYTES",
     "Abandon",
     "Abandoned",
-    "Answer",
     "Confirm",
     "Forward",
     "GetStatus",
     "GetView",
-    "Kind",
     "Message",
-    "Operation",
     "Piece",
     "PieceReceived",
     "Ping",
-    "Query",
     "Reason",
     "Refused",
     "Reply",
     "Request",
-    "Result",
     "Section",
     "SessionGone",
     "StatusReply",
@@ -50,16 +44,7 @@ __all__ = [
     "ViewReply",
 ]
 
-TOKEN_BYTES = 16
 CLUSTER_BYTES = 16
-
-
-class Kind(IntEnum):
-    """What an operation does to its session."""
-
-    OPEN = 0
-    CALL = 1
-    CLOSE = 2
 
 
 class Section(IntEnum):
@@ -78,12 +63,6 @@ class Reason(IntEnum):
     UNKNOWN_NODE = 3
     OTHER_CONTRACT = 4
     STILL_SERVING = 5
-
-
-Operation: TypeAlias = tuple[int, int, int, int, bytes]
-Query: TypeAlias = tuple[int, int, int, bytes]
-Result: TypeAlias = tuple[int, int, bytes]
-Answer: TypeAlias = tuple[int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,23 +202,6 @@ class Request(Message):
             if reason is not None:
                 return reason
         return None
-
-
-def invalid_operation(operation: Operation) -> str | None:
-    """Return why these numbers make no operation, or None."""
-    session, number, floor, kind, body = operation
-    if kind == Kind.CALL:
-        if not 0 < floor <= number or session == 0:
-            return "a call needs a session and 0 < floor <= number"
-    elif kind == Kind.OPEN:
-        if session or number or floor or len(body) != TOKEN_BYTES:
-            return f"an opening has no numbers and a token of {TOKEN_BYTES} bytes"
-    elif kind == Kind.CLOSE:
-        if not 0 < floor <= number or session == 0 or body:
-            return "a closing needs a session, 0 < floor <= number, and no body"
-    else:
-        return f"no kind of operation: {kind}"
-    return None
 
 
 @_registered

@@ -82,9 +82,9 @@ class View(NamedTuple):
             return "view 0 names a member"
         if self.number > 0 and self.primary is None:
             return "a view without a primary"
-        if self.backup is not None and self.primary is not None:
-            if self.backup.name == self.primary.name:
-                return "one node is both primary and backup"
+        names = [member.name for member in self.members()]
+        if len(names) != len(set(names)):
+            return "one node is both primary and backup"
         return None
 
 

@@ -1,0 +1,1 @@
+"""A hot standby for any deterministic Python object."""

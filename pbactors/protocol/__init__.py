@@ -1,0 +1,1 @@
+"""The protocol, without any input or output: pure state machines (see ``core``)."""

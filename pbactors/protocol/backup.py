@@ -1,0 +1,121 @@
+"""What a replica is while it is backup of one view.
+
+A ``Backup`` lives for one view and is dropped with it, so "installed" is cleared on every view
+(R36) without anybody clearing it. It gathers a state, swaps it in whole, and from then on executes
+what is forwarded, in order, and confirms. It promises one thing only: *in this view, as this
+incarnation, my installed state holds every command up to n* (R34).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from pbactors.protocol.core import Address, Outbox, StateInstalled
+from pbactors.protocol.messages import Confirm, Forward, Piece, PieceReceived
+from pbactors.protocol.state import ReplicatedState
+from pbactors.protocol.state_transfer import IncomingTransfer
+from pbactors.protocol.view import View
+
+__all__ = ["Backup"]
+
+
+class Backup:
+    """The backup of one view.
+
+    Args:
+        view: a view whose backup this replica is, in this incarnation.
+        state: its own state, from former times; replaced by the transfer.
+    """
+
+    def __init__(self, view: View, state: ReplicatedState) -> None:
+        self.view = view
+        self.state = state
+        self.installed = False
+        self._gathering: IncomingTransfer | None = None
+        self._echo = 0
+        self._confirm_to: Address | None = None
+        self._received_to: Address | None = None
+
+    def describe(self) -> str:
+        """Return the state of the role in words."""
+        return "following" if self.installed else "being filled"
+
+    # -- messages -----------------------------------------------------------------------------
+
+    def on_piece(self, source: Address, piece: Piece, out: Outbox) -> str | None:
+        """Gather one piece; answer at flush. Returns why it changed nothing."""
+        self._echo = max(self._echo, piece.confirm)
+        if self.installed:  # what is installed is never discarded in this view (R34)
+            self._confirm_to = source
+            return "the state is installed already"
+        gathering = self._gathering
+        if gathering is None or piece.attempt > gathering.attempt:
+            gathering = self._gathering = IncomingTransfer(piece, self.state.blank())
+        if piece.attempt < gathering.attempt:
+            return "a piece of an earlier attempt"
+        complete = gathering.add(piece)
+        self._received_to = source
+        if complete is not None:
+            self._install(complete, out)
+        return None
+
+    def _install(self, complete: ReplicatedState, out: Outbox) -> None:
+        self.state = complete
+        self.installed = True
+        self._gathering = None
+        self._confirm_to, self._received_to = self._received_to, None
+        out.emit(StateInstalled(self.view.number, complete.op))
+
+    def on_forward(self, source: Address, forward: Forward, out: Outbox) -> str | None:
+        """Execute what is next in order; confirm at flush. Returns why it changed nothing."""
+        self._echo = max(self._echo, forward.confirm)
+        if not self.installed:
+            return "the state is not installed yet"
+        self._confirm_to = source
+        skip = self.state.op + 1 - forward.first
+        if (
+            skip < 0 and forward.operations
+        ):  # something before it was lost; the primary sends it again (R24)
+            return "a forward ahead of its turn"
+        for operation in forward.operations[max(skip, 0) :]:
+            self.state.execute(forward.stamp, operation)
+        return None
+
+    def flush(self, out: Outbox) -> None:
+        """Answer the primary: one confirmation for all that was executed."""
+        primary = self.view.primary
+        if primary is None:
+            return
+        if self._confirm_to is not None:
+            out.send(
+                self._confirm_to,
+                Confirm(self.view.number, primary.incarnation, self.state.op, self._echo, b""),
+            )
+        elif self._received_to is not None and self._gathering is not None:
+            out.send(
+                self._received_to,
+                PieceReceived(
+                    self.view.number,
+                    primary.incarnation,
+                    self._gathering.attempt,
+                    self._gathering.received,
+                ),
+            )
+        self._confirm_to = self._received_to = None
+
+    # -- copies -------------------------------------------------------------------------------
+
+    def clone(self, state: ReplicatedState) -> Backup:
+        """Return an independent copy over ``state``."""
+        copy = Backup(self.view, state)
+        copy.installed = self.installed
+        copy._gathering = None if self._gathering is None else self._gathering.clone()
+        copy._echo = self._echo
+        copy._confirm_to, copy._received_to = self._confirm_to, self._received_to
+        return copy
+
+    def freeze(self) -> Hashable:
+        """Return something hashable, equal exactly where behaviour is equal."""
+        gathering = None if self._gathering is None else self._gathering.freeze()
+        answers = (self._confirm_to, self._received_to)
+        return ("backup", self.installed, gathering, self._echo, answers)

@@ -1,0 +1,75 @@
+"""What repeats thousands of times inside a message: plain tuples.
+
+They travel from request to log to forward without being wrapped again, because the cost of a
+wrapper is the cost of an operation:
+
+* an *operation* is ``(session, number, floor, kind, body)``,
+* a *query* is ``(query id, session, after, body)``: ``after`` is the last command before it,
+* a *result* is ``(session, number, outcome)``,
+* an *answer* is ``(query id, outcome)``.
+
+Bodies and outcomes are opaque bytes; ``pbactors.machines`` gives them their meaning.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+from typing import TypeAlias
+
+__all__ = [
+    "TOKEN_BYTES",
+    "Answer",
+    "Kind",
+    "Operation",
+    "Query",
+    "Result",
+    "in_order",
+    "invalid_operation",
+]
+
+TOKEN_BYTES = 16
+
+Operation: TypeAlias = tuple[int, int, int, int, bytes]
+Query: TypeAlias = tuple[int, int, int, bytes]
+Result: TypeAlias = tuple[int, int, bytes]
+Answer: TypeAlias = tuple[int, bytes]
+
+
+class Kind(IntEnum):
+    """What an operation does to its session."""
+
+    OPEN = 0
+    CALL = 1
+    CLOSE = 2
+
+
+def invalid_operation(operation: Operation) -> str | None:
+    """Return why these numbers make no operation, or None."""
+    session, number, floor, kind, body = operation
+    if kind == Kind.CALL:
+        if not 0 < floor <= number or session == 0:
+            return "a call needs a session and 0 < floor <= number"
+    elif kind == Kind.OPEN:
+        if session or number or floor or len(body) != TOKEN_BYTES:
+            return f"an opening has no numbers and a token of {TOKEN_BYTES} bytes"
+    elif kind == Kind.CLOSE:
+        if not 0 < floor <= number or session == 0 or body:
+            return "a closing needs a session, 0 < floor <= number, and no body"
+    else:
+        return f"no kind of operation: {kind}"
+    return None
+
+
+def in_order(
+    operations: Iterable[Operation], queries: Iterable[Query]
+) -> Iterator[tuple[Operation | None, Query | None]]:
+    """Yield one client's operations and queries, each query right behind the last it must see."""
+    waiting = deque(queries)
+    for operation in operations:
+        while waiting and waiting[0][2] < operation[1]:
+            yield None, waiting.popleft()
+        yield operation, None
+    for query in waiting:
+        yield None, query

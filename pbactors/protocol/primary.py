@@ -1,0 +1,464 @@
+"""What a replica is while it is primary, for one unbroken time over any number of views.
+
+A ``Primary`` takes requests, puts commands in order, forwards them to the backup and, once the
+backup has confirmed, executes and answers them (R16). It is made when the role begins and dropped
+when it ends, and with it go, unexecuted, its pending commands, its marks of what is taken and its
+waiting queries (R39). If it stays primary in the next view, it keeps them, with their op numbers
+and stamps (R51), and fills the new backup first.
+
+**Order.** What clients send is gathered in order of arrival. At flush the gathered commands get op
+numbers and go out as one forward. A query is placed between two commands: it is answered from the
+state right after the op number that was last when it was placed, so the boundaries of batches
+cannot change what it sees.
+
+**Queries.** Each message to the backup carries a confirm number, counted up per flush. A query
+waits for the echo of a number first sent after it arrived (R37): the echo proves that the view
+still stood then, so no later primary can have answered anything before the query began. A lease
+would prove the same only for as long as clocks agree.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from pbactors.config import Limits
+from pbactors.errors import InvariantViolated
+from pbactors.protocol.core import Address, Outbox
+from pbactors.protocol.messages import Confirm, Forward, Piece, PieceReceived, Reason, Request
+from pbactors.protocol.operations import Kind, Operation, Query, in_order
+from pbactors.protocol.replies import Replies
+from pbactors.protocol.state import ReplicatedState
+from pbactors.protocol.state_transfer import OutgoingTransfer
+from pbactors.protocol.view import View
+
+__all__ = ["Primary"]
+
+StampSource = Callable[[bytes], bytes]
+"""Returns a new stamp, higher than the given last one (R26, R51)."""
+
+
+class OrderedBatch(NamedTuple):
+    """Commands that have their place in the order: what a forward carries."""
+
+    first: int
+    stamp: bytes
+    operations: tuple[Operation, ...]
+
+    @property
+    def end(self) -> int:
+        """The op number of the last of them."""
+        return self.first + len(self.operations) - 1
+
+
+@dataclass(slots=True)
+class WaitingQuery:
+    """A query that is not answered yet.
+
+    Attributes:
+        source: who asked.
+        query: what.
+        position: it sees the state right after this op number; None until placed.
+        confirm: the confirm number whose echo it waits for; None until one is sent.
+    """
+
+    source: Address
+    query: Query
+    position: int | None = None
+    confirm: int | None = None
+
+
+class Primary:
+    """The primary, from the view in which it becomes one until it is something else.
+
+    Args:
+        view: the first view of this time as primary.
+        state: its replicated state.
+        limits: bounds.
+        stamps: source of stamps.
+
+    Attributes:
+        operating: whether it has joined its view: there is no backup, or the backup holds the
+            complete state (R15).
+    """
+
+    def __init__(
+        self, view: View, state: ReplicatedState, limits: Limits, stamps: StampSource
+    ) -> None:
+        self.state = state
+        self._limits = limits
+        self._stamps = stamps
+        self._replies = Replies(limits)
+        # what was taken, in order of arrival, and has no place in the order yet
+        self._gathered: deque[Operation | WaitingQuery] = deque()
+        # what has its place and is not executed yet: the front of it is forwarded
+        self._ordered: deque[OrderedBatch] = deque()
+        self._ordered_end = state.op
+        self._ordered_stamp = state.stamp
+        self._pending = 0
+        self._forwarded = 0
+        self._queries: deque[WaitingQuery] = deque()
+        self._asked: set[tuple[bytes, int]] = set()
+        self._taken: dict[int, int] = {}
+        self._opening: dict[bytes, Address] = {}
+        self._confirm = 0
+        self._echo = 0
+        self._repeat = False
+        self._heard: tuple[int, ...] = ()
+        self.enter(view)
+
+    def enter(self, view: View) -> None:
+        """Begin a view, keeping what is pending (R39). A backup is filled first (R22)."""
+        self.view = view
+        self.operating = view.backup is None
+        self._transfer: OutgoingTransfer | None = None
+        self._forwarded = 0
+        self._sent_end = self.state.op
+        self._confirm = self._echo = 0
+        self._repeat = False
+        for waiting in self._queries:  # unanswered queries start again (R37)
+            waiting.confirm = None
+        if view.backup is not None:
+            self._transfer = OutgoingTransfer(
+                self.state,
+                attempt=1,
+                piece_bytes_max=self._limits.snapshot_piece_bytes_max,
+                window=self._limits.pieces_in_flight_max,
+            )
+
+    def describe(self) -> str:
+        """Return the state of the role in words."""
+        if not self.operating:
+            return "filling backup"
+        return "serving" if self.view.backup is not None else "serving alone"
+
+    # -- clients ------------------------------------------------------------------------------
+
+    def on_request(self, source: Address, request: Request) -> None:
+        """Take operations and queries, each query right behind the command it must see."""
+        for operation, query in in_order(request.operations, request.queries):
+            if operation is not None:
+                self._take_operation(source, operation)
+            if query is not None:
+                self._take_query(source, query)
+
+    def _take_operation(self, source: Address, operation: Operation) -> None:
+        session, number, floor, kind, body = operation
+        if kind == Kind.OPEN:
+            self._take_opening(source, operation)
+            return
+        entry = self.state.sessions.get(session)
+        if entry is None:
+            self._replies.session_gone(source, session)
+            return
+        if number < entry.floor:
+            return  # the client has said it has this result
+        if number <= entry.last:
+            self._replies.result(source, (session, number, entry.results[number]))
+            return
+        taken = self._taken.get(session, entry.last)
+        if number <= taken:
+            self._replies.route(session, source)  # pending; the client may have moved
+        elif number != taken + 1:
+            return  # behind a gap that the client will fill (R38)
+        elif number >= floor + self._limits.session_window:
+            self._replies.refuse(source, Reason.OVERLOADED, "the session's window is full")
+        elif self._pending >= self._limits.pending_operations_max:
+            self._replies.refuse(source, Reason.OVERLOADED, "too many commands are pending")
+        elif len(body) > self._limits.operation_bytes_max:
+            self._replies.refuse(source, Reason.OVERLOADED, "the arguments are too large")
+        else:
+            self._taken[session] = number
+            self._replies.route(session, source)
+            self._gather(operation)
+
+    def _take_opening(self, source: Address, operation: Operation) -> None:
+        token = operation[4]
+        known = self.state.sessions.opened_by(token)
+        if known is not None:
+            self._replies.result(source, (known, 0, token))
+        elif token in self._opening:
+            self._opening[token] = source
+        elif self._pending >= self._limits.pending_operations_max:
+            self._replies.refuse(source, Reason.OVERLOADED, "too many commands are pending")
+        else:
+            self._opening[token] = source
+            self._gather(operation)
+
+    def _gather(self, operation: Operation) -> None:
+        self._pending += 1
+        self._gathered.append(operation)
+
+    def _take_query(self, source: Address, query: Query) -> None:
+        number, session, after, _ = query
+        key = (source.route, number)
+        if key in self._asked:
+            return
+        if after:
+            entry = self.state.sessions.get(session)
+            if entry is None:
+                self._replies.session_gone(source, session)
+                return
+            if after > self._taken.get(session, entry.last):
+                return  # its command is not here yet; both will come again
+        if len(self._asked) >= self._limits.waiting_queries_max:
+            self._replies.refuse(source, Reason.OVERLOADED, "too many queries are waiting")
+            return
+        self._asked.add(key)
+        self._gathered.append(WaitingQuery(source, query))
+
+    # -- backup -------------------------------------------------------------------------------
+
+    def on_confirm(self, confirm: Confirm) -> str | None:
+        """The backup holds everything up to an op number (R34). Returns why it changed nothing."""
+        if confirm.op > self._sent_end:
+            raise InvariantViolated(
+                f"R34: op {confirm.op} is confirmed, but only {self._sent_end} was sent"
+            )
+        if not self.operating:
+            if confirm.op < self.state.op:
+                return "confirms less than is executed"
+            self.operating = True  # everything executed is on the backup: the view is joined
+            self._transfer = None
+        self._echo = max(self._echo, confirm.echo)
+        self._commit(confirm.op)
+        return None
+
+    def on_piece_received(self, message: PieceReceived) -> str | None:
+        """The backup gathered pieces; send the next ones at flush."""
+        if self._transfer is None:
+            return "no transfer is under way"
+        if message.attempt != self._transfer.attempt:
+            return "a piece of another attempt"
+        self._transfer.on_received(message.received)
+        return None
+
+    def on_resend_tick(self) -> None:
+        """Repeat, at flush, what the backup has not confirmed, unless it was heard since the last
+        tick. One tick for all of it (R28).
+        """
+        received = 0 if self._transfer is None else self._transfer.acknowledged
+        heard = (self.view.number, self._echo, self.state.op, received)
+        if heard == self._heard:
+            self._forwarded = 0
+            self._repeat = True
+            if self._transfer is not None:
+                self._transfer.resend()
+        self._heard = heard
+
+    def waits_for_backup(self) -> bool:
+        """Tell whether anything was sent to the backup that it has not confirmed."""
+        return self.view.backup is not None and bool(
+            self._transfer or self._ordered or self._queries
+        )
+
+    # -- flush --------------------------------------------------------------------------------
+
+    def flush(self, out: Outbox) -> None:
+        """Order what was gathered, send to the backup, answer clients."""
+        if self.view.backup is None:
+            self._order_all()
+            self._commit(self._ordered_end)
+        elif self._transfer is not None:
+            self._send_pieces(self._transfer, out)
+        else:
+            self._send_forwards(out)
+        self._replies.flush(self.view, self.copies, out)
+
+    @property
+    def copies(self) -> int:
+        """Copies of the state that an answer waits for."""
+        return 1 if self.view.backup is None else 2
+
+    def _order_all(self) -> None:
+        while self._gathered:
+            self._order_batch()
+
+    def _order_batch(self) -> None:
+        """Give the next gathered commands their places, up to the size of one forward."""
+        operations: list[Operation] = []
+        size = 0
+        first = self._ordered_end + 1
+        while self._gathered:
+            item = self._gathered[0]
+            if isinstance(item, WaitingQuery):
+                item.position = self._ordered_end + len(operations)
+                self._queries.append(item)
+            else:
+                size += len(item[4])
+                if operations and (
+                    len(operations) >= self._limits.forward_operations_max
+                    or size > self._limits.forward_bytes_max
+                ):
+                    break
+                operations.append(item)
+            self._gathered.popleft()
+        if operations:
+            self._ordered_stamp = self._stamps(self._ordered_stamp)
+            self._ordered.append(OrderedBatch(first, self._ordered_stamp, tuple(operations)))
+            self._ordered_end += len(operations)
+
+    def _send_forwards(self, out: Outbox) -> None:
+        confirm = self._confirm + 1
+        sent = False
+        while self._forwarded < self._limits.forwards_in_flight_max:
+            if self._forwarded == len(self._ordered):
+                self._order_batch()
+            if self._forwarded == len(self._ordered):
+                break
+            batch = self._ordered[self._forwarded]
+            self._send_forward(batch, confirm, out)
+            self._forwarded += 1
+            self._sent_end = max(self._sent_end, batch.end)
+            sent = True
+        unproven = [waiting for waiting in self._queries if waiting.confirm is None]
+        if (unproven or (self._repeat and self._queries)) and not sent:
+            self._send_forward(OrderedBatch(self._ordered_end + 1, b"", ()), confirm, out)
+            sent = True
+        for waiting in unproven:
+            waiting.confirm = confirm
+        self._repeat = False
+        if sent:
+            self._confirm = confirm
+
+    def _send_forward(self, batch: OrderedBatch, confirm: int, out: Outbox) -> None:
+        backup = self.view.backup
+        if backup is None:
+            raise InvariantViolated("R16: a forward in a view without a backup")
+        out.send(
+            backup.name,
+            Forward(
+                self.view.number,
+                backup.incarnation,
+                confirm,
+                batch.first,
+                batch.stamp,
+                batch.operations,
+            ),
+        )
+
+    def _send_pieces(self, transfer: OutgoingTransfer, out: Outbox) -> None:
+        backup = self.view.backup
+        if backup is None:
+            raise InvariantViolated("R22: a transfer in a view without a backup")
+        confirm = self._confirm + 1
+        for index, section, body, last in transfer.next_pieces():
+            self._confirm = confirm
+            out.send(
+                backup.name,
+                Piece(
+                    self.view.number,
+                    backup.incarnation,
+                    transfer.attempt,
+                    transfer.base,
+                    self.state.stamp,
+                    confirm,
+                    index,
+                    last,
+                    int(section),
+                    body,
+                ),
+            )
+
+    # -- commit -------------------------------------------------------------------------------
+
+    def _commit(self, op: int) -> None:
+        """Execute and answer everything up to ``op``, queries at their places in between."""
+        self._answer_queries()
+        while self.state.op < op:
+            batch = self._ordered[0]
+            for operation in batch.operations[self.state.op + 1 - batch.first :]:
+                if self.state.op == op:
+                    return
+                self._execute(batch.stamp, operation)
+                if self._queries:
+                    self._answer_queries()
+            self._ordered.popleft()
+            self._forwarded = max(0, self._forwarded - 1)
+
+    def _execute(self, stamp: bytes, operation: Operation) -> None:
+        if self._queries and self._queries[0].position == self.state.op:
+            raise InvariantViolated(
+                f"R37: a query at op {self.state.op} would be overtaken by the next command"
+            )
+        self._pending -= 1
+        result = self.state.execute(stamp, operation)
+        session, number, _, kind, body = operation
+        if kind == Kind.OPEN:
+            source = self._opening.pop(body, None)
+            if source is not None and result is not None:
+                self._replies.result(source, result)
+            return
+        self._replies.executed(session, result)
+        if self._taken.get(session) == number:  # nothing of it is pending any more
+            del self._taken[session]
+            self._replies.drop_route(session)
+
+    def _answer_queries(self) -> None:
+        alone = self.view.backup is None
+        while self._queries:
+            waiting = self._queries[0]
+            if waiting.position != self.state.op:
+                return
+            if not alone and (waiting.confirm is None or waiting.confirm > self._echo):
+                return
+            self._queries.popleft()
+            self._asked.discard((waiting.source.route, waiting.query[0]))
+            outcome = self.state.query(waiting.query)
+            self._replies.answer(waiting.source, (waiting.query[0], outcome))
+
+    def leave(self, view: View, out: Outbox) -> None:
+        """End of the role: tell the clients that wait to ask elsewhere (R39, R40)."""
+        for item in self._gathered:
+            if isinstance(item, WaitingQuery):
+                self._replies.refuse(item.source, Reason.NOT_PRIMARY, "no longer primary")
+        for waiting in self._queries:
+            self._replies.refuse(waiting.source, Reason.NOT_PRIMARY, "no longer primary")
+        for source in self._opening.values():
+            self._replies.refuse(source, Reason.NOT_PRIMARY, "no longer primary")
+        for session in self._taken:
+            self._replies.refuse_session(session, Reason.NOT_PRIMARY, "no longer primary")
+        self._replies.flush(view, 0, out)
+
+    # -- copies -------------------------------------------------------------------------------
+
+    def clone(self, state: ReplicatedState) -> Primary:
+        """Return an independent copy over ``state``, an equal one."""
+        copy = object.__new__(Primary)
+        copy.__dict__.update(self.__dict__)
+        copy.state = state
+        copy._replies = self._replies.clone()
+        copy._transfer = None if self._transfer is None else self._transfer.clone(state)
+        copy._gathered = deque(
+            replace(item) if isinstance(item, WaitingQuery) else item for item in self._gathered
+        )
+        copy._queries = deque(replace(waiting) for waiting in self._queries)
+        copy._ordered = deque(self._ordered)
+        copy._asked = set(self._asked)
+        copy._taken = dict(self._taken)
+        copy._opening = dict(self._opening)
+        return copy
+
+    def freeze(self) -> Hashable:
+        """Return something hashable, equal exactly where behaviour is equal."""
+        return (
+            "primary",
+            self.operating,
+            None if self._transfer is None else self._transfer.freeze(),
+            tuple(_frozen(item) for item in self._gathered),
+            tuple(self._ordered),
+            (self._ordered_end, self._ordered_stamp, self._forwarded, self._sent_end),
+            tuple(_frozen(waiting) for waiting in self._queries),
+            tuple(sorted(self._taken.items())),
+            tuple(sorted(self._opening.items())),
+            (self._confirm, self._echo, self._repeat, self._heard),
+            self._replies.freeze(),
+        )
+
+
+def _frozen(item: Operation | WaitingQuery) -> Hashable:
+    if isinstance(item, WaitingQuery):
+        return (item.source, item.query, item.position, item.confirm)
+    return item

@@ -1,0 +1,381 @@
+"""The replica: what outlives a role, and the way from one role to the next.
+
+A ``Replica`` holds its member, its view and its replicated state, pings the view server and adopts
+views. What belongs to a role lives in a ``Primary`` or ``Backup`` object that is made when the role
+begins and dropped when it ends.
+
+The number it pings is the number it *operates* in (R15). For a primary with a backup that is the
+new view only once the backup holds the complete state; until then it pings the last number, with
+``filling`` set. The ping is the acknowledgement that allows the next change, and so the promotion
+of the backup: pinging earlier would let a backup be promoted that holds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import ClassVar
+
+from pbactors.config import Limits, Timing
+from pbactors.protocol.backup import Backup
+from pbactors.protocol.core import (
+    Address,
+    Ignored,
+    Outbox,
+    RoleChanged,
+    Status,
+    Timer,
+    ViewInstalled,
+)
+from pbactors.protocol.machine import Machine
+from pbactors.protocol.messages import (
+    Abandon,
+    Confirm,
+    Forward,
+    Message,
+    Piece,
+    PieceReceived,
+    Ping,
+    Reason,
+    Refused,
+    Request,
+    Superseded,
+    ViewReply,
+)
+from pbactors.protocol.primary import Primary
+from pbactors.protocol.sessions import Sessions
+from pbactors.protocol.state import ReplicatedState
+from pbactors.protocol.view import Member, Role, View
+from pbactors.protocol.view_follower import ViewFollower
+
+__all__ = ["Idle", "Replica"]
+
+
+class Idle:
+    """Neither primary nor backup: waits to be chosen.
+
+    Attributes:
+        barred: why this replica may not have the role that its view gives it, or None (R36).
+    """
+
+    def __init__(self, state: ReplicatedState, barred: str | None = None) -> None:
+        self.state = state
+        self.barred = barred
+
+    def describe(self) -> str:
+        """Return the state of the role in words."""
+        return "idle" if self.barred is None else f"barred: {self.barred}"
+
+    def clone(self, state: ReplicatedState) -> Idle:
+        """Return an independent copy over ``state``."""
+        return Idle(state, self.barred)
+
+    def freeze(self) -> Hashable:
+        """Return something hashable, equal exactly where behaviour is equal."""
+        return ("idle", self.barred)
+
+
+class Replica(ViewFollower):
+    """The core of a replica.
+
+    Args:
+        member: this node in this life.
+        view_server: name of the view server's node.
+        machine: an empty machine.
+        contract: what all nodes must agree on.
+        timing: intervals.
+        limits: bounds.
+        stamps: returns a new stamp above the given last one (R26, R51).
+    """
+
+    handlers: ClassVar[Mapping[type[Message], str]] = {
+        ViewReply: "on_view_reply",
+        Superseded: "on_superseded",
+        Refused: "on_refused",
+        Request: "on_request",
+        Forward: "on_forward",
+        Confirm: "on_confirm",
+        Piece: "on_piece",
+        PieceReceived: "on_piece_received",
+        Abandon: "on_abandon",
+    }
+
+    def __init__(
+        self,
+        member: Member,
+        view_server: str,
+        machine: Machine,
+        contract: str,
+        timing: Timing,
+        limits: Limits,
+        stamps: Callable[[bytes], bytes],
+    ) -> None:
+        super().__init__(member, view_server)
+        self._contract = contract
+        self._timing = timing
+        self._limits = limits
+        self._stamps = stamps
+        self._sequence = 0
+        self._hinted = False
+        self._resending = False
+        self._refusal = ""
+        self.operating = 0
+        self.role: Primary | Backup | Idle = Idle(
+            ReplicatedState(machine, Sessions(limits.sessions_max))
+        )
+
+    @property
+    def state(self) -> ReplicatedState:
+        """The replicated state as this replica has it."""
+        return self.role.state
+
+    # -- pings --------------------------------------------------------------------------------
+
+    def on_start(self, out: Outbox) -> None:
+        """Volunteer."""
+        self._ping(out)
+        out.set_timer(Timer.PING, self._timing.ping_interval_ms)
+
+    def on_timer(self, timer: Timer, out: Outbox) -> None:
+        """Ping, or repeat what the backup has not confirmed."""
+        if self.over:
+            return
+        if timer is Timer.PING:
+            self._hinted = False
+            self._ping(out)
+            out.set_timer(Timer.PING, self._timing.ping_interval_ms)
+        elif timer is Timer.RESEND:
+            self._resending = False
+            if isinstance(self.role, Primary):
+                self.role.on_resend_tick()
+
+    def _ping(self, out: Outbox) -> None:
+        self._sequence += 1
+        filling = 0
+        if isinstance(self.role, Primary) and not self.role.operating:
+            filling = self.view.number
+        out.send(self.view_server, Ping(self.operating, self._sequence, filling, self._contract))
+
+    def _ask(self, out: Outbox) -> None:
+        """Follow a hint that there is a newer view, at most once per interval (R30)."""
+        if not self._hinted:
+            self._hinted = True
+            self._ping(out)
+
+    # -- views --------------------------------------------------------------------------------
+
+    def adopted(self, before: View, out: Outbox) -> None:
+        """Become what the new view makes of this member."""
+        role = self.view.role_of(self.member)
+        if role is Role.PRIMARY:
+            self._become_primary(before, out)
+        else:
+            self._end_primary(out)
+            if role is Role.BACKUP:
+                self.role = Backup(self.view, self.state)
+            else:
+                self.role = Idle(self.state)
+            self.operating = 0 if self.view.names_another_life_of(self.member) else self.view.number
+        out.emit(ViewInstalled(self.view))
+        out.emit(RoleChanged(role, self.role.describe()))
+
+    def _become_primary(self, before: View, out: Outbox) -> None:
+        barred = self._barred_from_primary(before)
+        if barred is not None:
+            self._end_primary(out)
+            self.role = Idle(self.state, barred)
+            return
+        if isinstance(self.role, Primary):
+            self.role.enter(self.view)
+        else:
+            self.role = Primary(self.view, self.state, self._limits, self._stamps)
+        if self.role.operating:
+            self._join(out)
+
+    def _barred_from_primary(self, before: View) -> str | None:
+        """Return why this replica holds no state to be primary with, or None (R36)."""
+        if self.view.number == 1:
+            return None
+        if before.number != self.view.number - 1:
+            return f"made primary of view {self.view.number} without having seen the one before"
+        if isinstance(self.role, Primary):
+            return None
+        if isinstance(self.role, Backup) and self.role.installed:
+            return None
+        return f"made primary of view {self.view.number} without an installed state"
+
+    def _join(self, out: Outbox) -> None:
+        """The primary operates in its view from here on; saying so is the ack (R4, R15)."""
+        self.operating = self.view.number
+        self._ping(out)
+
+    def _end_primary(self, out: Outbox) -> None:
+        if isinstance(self.role, Primary):
+            self.role.leave(self.view, out)
+
+    def on_superseded(self, source: Address, message: Superseded, out: Outbox) -> None:
+        """A newer life of this name exists: this one is over (R47)."""
+        if message.target != self.member.incarnation:
+            out.emit(Ignored(Superseded, "meant for another life of this node"))
+            return
+        self._start_over(message.newest, "a newer incarnation of this node has pinged", out)
+
+    def on_abandon(self, source: Address, message: Abandon, out: Outbox) -> None:
+        """An operator gave up this cluster: begin anew, empty."""
+        self._start_over(self.member.incarnation, "the cluster was abandoned", out)
+
+    def on_refused(self, source: Address, message: Refused, out: Outbox) -> None:
+        """The view server does not want this node; keep the reason for people."""
+        if source.node == self.view_server:
+            self._refusal = message.text
+
+    def on_stranger(self, source: Address, message: Message, reason: str, out: Outbox) -> None:
+        """Keep the view server's refusal although it comes from another cluster."""
+        if isinstance(message, Refused):
+            self.on_refused(source, message, out)
+        elif isinstance(message, Request):
+            out.send(source, Refused(self.view.number, Reason.FOREIGN_CLUSTER, reason))
+
+    # -- clients ------------------------------------------------------------------------------
+
+    def on_request(self, source: Address, message: Request, out: Outbox) -> None:
+        """Serve clients, as primary of one's own view only (R19)."""
+        if message.view > self.view.number:
+            self._ask(out)
+        if isinstance(self.role, Primary):
+            self.role.on_request(source, message)
+        else:
+            out.send(source, Refused(self.view.number, Reason.NOT_PRIMARY, "not primary"))
+
+    # -- between replicas ---------------------------------------------------------------------
+
+    def _ignore_peer(
+        self, message: Forward | Confirm | Piece | PieceReceived, out: Outbox
+    ) -> str | None:
+        """Return why this message is not for us in our view, or None (R18, R23, R47)."""
+        if message.target != self.member.incarnation:
+            return "meant for another life of this node"
+        if message.view > self.view.number:
+            self._ask(out)
+            return "of a later view"
+        if message.view < self.view.number:
+            return "of an earlier view"
+        return None
+
+    def on_forward(self, source: Address, message: Forward, out: Outbox) -> None:
+        """Execute forwarded commands, as backup of the same view (R18)."""
+        reason = self._ignore_peer(message, out)
+        if reason is None:
+            if isinstance(self.role, Backup):
+                reason = self.role.on_forward(source, message, out)
+            else:
+                reason = "not backup of this view"
+        self._note(message, reason, out)
+
+    def on_piece(self, source: Address, message: Piece, out: Outbox) -> None:
+        """Gather the state, as backup of the same view."""
+        reason = self._ignore_peer(message, out)
+        if reason is None:
+            if isinstance(self.role, Backup):
+                reason = self.role.on_piece(source, message, out)
+            else:
+                reason = "not backup of this view"
+        self._note(message, reason, out)
+
+    def on_confirm(self, source: Address, message: Confirm, out: Outbox) -> None:
+        """Commit what the backup of this view has confirmed."""
+        reason = self._ignore_peer(message, out) or self._ignore_backup(source)
+        if reason is None and isinstance(self.role, Primary):
+            joined = self.role.operating
+            reason = self.role.on_confirm(message)
+            if self.role.operating and not joined:
+                self._join(out)
+                out.emit(RoleChanged(Role.PRIMARY, self.role.describe()))
+        self._note(message, reason, out)
+
+    def on_piece_received(self, source: Address, message: PieceReceived, out: Outbox) -> None:
+        """Move the window of a transfer."""
+        reason = self._ignore_peer(message, out) or self._ignore_backup(source)
+        if reason is None and isinstance(self.role, Primary):
+            reason = self.role.on_piece_received(message)
+        self._note(message, reason, out)
+
+    def _ignore_backup(self, source: Address) -> str | None:
+        """Return why the sender is not the backup of our view, or None (R34, R47)."""
+        if not isinstance(self.role, Primary):
+            return "not primary of this view"
+        if (source.node, source.incarnation) != self.view.backup:
+            return "not from the backup of this view"
+        return None
+
+    def _note(self, message: Message, reason: str | None, out: Outbox) -> None:
+        if reason is not None:
+            out.emit(Ignored(type(message), reason))
+
+    # -- end of a batch -----------------------------------------------------------------------
+
+    def flush(self, out: Outbox) -> None:
+        """Emit what the role gathered; one timer repeats what stays unconfirmed (R28)."""
+        if isinstance(self.role, Idle) or self.over:
+            return
+        self.role.flush(out)
+        if not self._resending and isinstance(self.role, Primary) and self.role.waits_for_backup():
+            self._resending = True
+            out.set_timer(Timer.RESEND, self._timing.resend_interval_ms)
+
+    # -- copies and people --------------------------------------------------------------------
+
+    def clone(self) -> Replica:
+        """Return an independent copy."""
+        copy = object.__new__(Replica)
+        copy.__dict__.update(self.__dict__)
+        copy.role = self.role.clone(self.state.clone())
+        return copy
+
+    def freeze(self) -> Hashable:
+        """Return something hashable, equal exactly where behaviour is equal."""
+        return (
+            self.member,
+            self.cluster,
+            self.over,
+            self.view,
+            self.operating,
+            self._sequence,
+            self._hinted,
+            self._resending,
+            self.state.freeze(),
+            self.role.freeze(),
+        )
+
+    def invalid(self) -> str | None:
+        """Return which local invariant does not hold, or None."""
+        if isinstance(self.role, Idle):
+            return None if self.role.barred is None else f"R36: {self.role.barred}"
+        if self.role.view != self.view:
+            return "R39: the role belongs to another view"
+        if isinstance(self.role, Primary):
+            if self.view.primary != self.member:
+                return "R19: primary of a view that names another"
+            if self.role.operating != (self.operating == self.view.number):
+                return "R15: pings a number it does not operate in"
+        elif self.view.backup != self.member:
+            return "R18: backup of a view that names another"
+        return None
+
+    def status(self) -> Status:
+        """Return what people see."""
+        role = self.view.role_of(self.member)
+        copies = self.role.copies if isinstance(self.role, Primary) else 0
+        state = self.role.describe()
+        if self._refusal and not self.cluster:
+            state = f"refused by the view server: {self._refusal}"
+        elif not self.cluster:
+            state = "waiting for the view server"
+        return Status(
+            role=role,
+            state=state,
+            view=self.view,
+            acked=self.acked,
+            op=self.state.op,
+            copies=copies,
+            stuck=isinstance(self.role, Idle) and self.role.barred is not None,
+        )
