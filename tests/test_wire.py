@@ -26,29 +26,25 @@ from pbactors.protocol.messages import (
     REGISTRY,
     Abandon,
     Abandoned,
-    Answer,
     Confirm,
     Forward,
     GetStatus,
     GetView,
-    Kind,
     Message,
-    Operation,
     Piece,
     PieceReceived,
     Ping,
-    Query,
     Reason,
     Refused,
     Reply,
     Request,
-    Result,
     Section,
     SessionGone,
     StatusReply,
     Superseded,
     ViewReply,
 )
+from pbactors.protocol.operations import Answer, Kind, Operation, Query, Result
 from pbactors.protocol.view import NO_VIEW, Member, View
 
 CLUSTER = bytes(range(0xC0, 0xD0))
