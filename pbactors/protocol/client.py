@@ -11,9 +11,8 @@ operation (R30).
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Hashable, Mapping
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from pbactors.config import Limits, Timing
 from pbactors.protocol.core import (
@@ -45,22 +44,11 @@ __all__ = ["Client"]
 CLOSING = -1
 """Stands for the call of the operation that closes the session: nobody waits for it."""
 
+REQUEST_ITEMS_MAX = 4096
+"""Operations and queries in one request; more go in several."""
+
 PATIENT_ROUNDS = 8
 """So many fruitless rounds are made at the first pace, before waits begin to double."""
-
-
-class Call(NamedTuple):
-    """One call of the user, before it is sent.
-
-    Attributes:
-        call: the driver's name for it.
-        is_query: whether it changes nothing.
-        body: the encoded method and arguments.
-    """
-
-    call: int
-    is_query: bool
-    body: bytes
 
 
 class Client(ViewFollower):
@@ -105,11 +93,12 @@ class Client(ViewFollower):
         self._opening = False  # whether an opening is under way
         self._closing = False  # whether the user has ended
         self._closed = False  # whether the closing has its number
-        self._waiting: deque[Call] = deque()
+        self._waiting: dict[int, tuple[bool, bytes]] = {}  # call -> is it a query, body
         self._commands: dict[int, tuple[int, Kind, bytes]] = {}  # number -> call, kind, body
-        self._queries: dict[int, tuple[int, int, bytes]] = {}  # query id -> call, after, body
+        self._queries: dict[
+            int, tuple[int, bytes]
+        ] = {}  # call, which is the query id -> after, body
         self._last_number = 0
-        self._last_query = 0
         self._send_again = False  # whether the next flush repeats everything unanswered
         # patience
         self._asking = False
@@ -125,8 +114,14 @@ class Client(ViewFollower):
         self._ask(out)
 
     def on_call(self, call: int, is_query: bool, body: bytes) -> None:
-        """Take a call; it is sent at flush, in order."""
-        self._waiting.append(Call(call, is_query, body))
+        """Take a call; it is sent at flush, in order.
+
+        Args:
+            call: the driver's name for it: a number higher than any before.
+            is_query: whether it changes nothing.
+            body: the encoded method and arguments.
+        """
+        self._waiting[call] = (is_query, body)
 
     def withdraw(self, call: int) -> bool:
         """Give up a call whose deadline has passed.
@@ -135,15 +130,8 @@ class Client(ViewFollower):
             True if it was never sent, so that it certainly did not happen (R31). A command that
             was sent goes on being retried, so that the session has no gap (R40).
         """
-        for waiting in self._waiting:
-            if waiting.call == call:
-                self._waiting.remove(waiting)
-                return True
-        for number, (sent, _, _) in self._queries.items():
-            if sent == call:
-                del self._queries[number]
-                break
-        return False
+        self._queries.pop(call, None)
+        return self._waiting.pop(call, None) is not None
 
     def on_close(self, out: Outbox) -> None:
         """End the session by a command (R41); ``SessionClosed`` is emitted once it is ended."""
@@ -190,9 +178,8 @@ class Client(ViewFollower):
                 else:
                     out.complete(call, outcome, reply.copies)
         for query, outcome in reply.answers:
-            sent = self._queries.pop(query, None)
-            if sent is not None:
-                out.complete(sent[0], outcome, reply.copies)
+            if self._queries.pop(query, None) is not None:
+                out.complete(query, outcome, reply.copies)
 
     def _opened(self, session: int, token: bytes) -> None:
         if not self.session and token == self._token:
@@ -218,7 +205,7 @@ class Client(ViewFollower):
         for call in lost:
             out.complete(call, None, 0)
         # whatever these queries had to see was answered, so it is in the state, or is lost
-        self._queries = {query: (call, 0, body) for query, (call, _, body) in self._queries.items()}
+        self._queries = {query: (0, body) for query, (_, body) in self._queries.items()}
         self._send_again = True
         out.emit(SessionClosed() if self._closing else SessionLost(message.session))
 
@@ -274,15 +261,21 @@ class Client(ViewFollower):
     def flush(self, out: Outbox) -> None:
         """Send new calls, and everything unanswered where that is due."""
         if self.view.primary is not None:
-            first_command, first_query = self._last_number + 1, self._last_query + 1
+            commands: list[int] = []
+            queries: list[int] = []
             if self._send_again:
                 self._send_again = self._opening = False
-                first_command = first_query = 0
+                commands += self._commands
+                queries += self._queries
             opening = self._due_opening()
-            self._number_waiting()
-            self._number_closing()
-            operations = opening + self._operations(first_command)
-            self._send(self.view.primary.name, operations, self._asked(first_query), out)
+            self._number_waiting(commands, queries)
+            self._number_closing(commands)
+            self._send(
+                self.view.primary.name,
+                opening + self._operations(commands),
+                [(query, self.session, *self._queries[query]) for query in queries],
+                out,
+            )
         if self._unanswered() and not self._ticking:
             self._set_retry(self._timing.client_resend_ms, out)
 
@@ -291,34 +284,35 @@ class Client(ViewFollower):
         if self.session or self._opening:
             return []
         if not self._token:
-            if all(waiting.is_query for waiting in self._waiting):
+            if all(is_query for is_query, _ in self._waiting.values()):
                 return []
             self._token = self._tokens()
         self._opening = True
         return [(0, 0, 0, Kind.OPEN, self._token)]
 
-    def _number_waiting(self) -> None:
+    def _number_waiting(self, commands: list[int], queries: list[int]) -> None:
         """Take calls from the line while the session's window has room."""
         while self._waiting:
-            call, is_query, body = self._waiting[0]
+            call, (is_query, body) = next(iter(self._waiting.items()))
             if is_query:
-                self._last_query += 1
-                self._queries[self._last_query] = (call, self._last_number, body)
+                self._queries[call] = (self._last_number, body)
+                queries.append(call)
             elif self.session and self._window_has_room():
-                self._number(call, Kind.CALL, body)
+                commands.append(self._number(call, Kind.CALL, body))
             else:
                 return
-            self._waiting.popleft()
+            del self._waiting[call]
 
-    def _number_closing(self) -> None:
+    def _number_closing(self, commands: list[int]) -> None:
         """The last command of a session ends it."""
         if self._closing and self.session and not self._closed and self._window_has_room():
             self._closed = True
-            self._number(CLOSING, Kind.CLOSE, b"")
+            commands.append(self._number(CLOSING, Kind.CLOSE, b""))
 
-    def _number(self, call: int, kind: Kind, body: bytes) -> None:
+    def _number(self, call: int, kind: Kind, body: bytes) -> int:
         self._last_number += 1
         self._commands[self._last_number] = (call, kind, body)
+        return self._last_number
 
     @property
     def _floor(self) -> int:
@@ -328,14 +322,9 @@ class Client(ViewFollower):
     def _window_has_room(self) -> bool:
         return self._last_number + 1 < self._floor + self._limits.session_window
 
-    def _operations(self, first: int) -> list[Operation]:
+    def _operations(self, numbers: list[int]) -> list[Operation]:
         floor = self._floor
-        numbers = self._commands if first <= floor else range(first, self._last_number + 1)
         return [(self.session, number, floor, *self._commands[number][1:]) for number in numbers]
-
-    def _asked(self, first: int) -> list[Query]:
-        numbers = self._queries if first == 0 else range(first, self._last_query + 1)
-        return [(number, self.session, *self._queries[number][1:]) for number in numbers]
 
     def _send(
         self, primary: str, operations: list[Operation], queries: list[Query], out: Outbox
@@ -345,7 +334,10 @@ class Client(ViewFollower):
         some_queries: list[Query] = []
         size = 0
         for operation, query in in_order(operations, queries):
-            if size > self._limits.forward_bytes_max:
+            if (
+                size > self._limits.forward_bytes_max
+                or len(some_operations) + len(some_queries) == REQUEST_ITEMS_MAX
+            ):
                 self._send_request(primary, some_operations, some_queries, out)
                 some_operations, some_queries, size = [], [], 0
             if operation is not None:
@@ -368,7 +360,7 @@ class Client(ViewFollower):
         """Return an independent copy."""
         copy = object.__new__(Client)
         copy.__dict__.update(self.__dict__)
-        copy._waiting = deque(self._waiting)
+        copy._waiting = dict(self._waiting)
         copy._commands = dict(self._commands)
         copy._queries = dict(self._queries)
         return copy
@@ -377,8 +369,8 @@ class Client(ViewFollower):
         """Return something hashable, equal exactly where behaviour is equal."""
         return (
             (self.member, self.cluster, self.view, self.session, self._token),
-            (self._opening, self._closing, self._closed, self._last_number, self._last_query),
-            tuple(self._waiting),
+            (self._opening, self._closing, self._closed, self._last_number),
+            tuple(self._waiting.items()),
             tuple(self._commands.items()),
             tuple(self._queries.items()),
             (self._send_again, self._asking, self._ticking, self._backing_off),

@@ -49,6 +49,7 @@ __all__ = [
     "Status",
     "Target",
     "Timer",
+    "ViewAcknowledged",
     "ViewInstalled",
 ]
 
@@ -108,6 +109,13 @@ class ViewInstalled(Event):
     """The view service made a view, or a node adopted it."""
 
     view: View
+
+
+@dataclass(frozen=True, slots=True)
+class ViewAcknowledged(Event):
+    """The primary has acknowledged the view: it may change from here on (R4)."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ operation.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
 
 from pbactors.config import Limits
 from pbactors.protocol.core import Address, Outbox
@@ -16,6 +17,13 @@ from pbactors.protocol.operations import Answer, Result
 from pbactors.protocol.view import View
 
 __all__ = ["Replies"]
+
+
+REPLY_ITEMS_MAX = 4096
+"""Results and answers in one message; more go in several."""
+
+Row = TypeVar("Row")
+_Part: TypeAlias = tuple[tuple[Result, ...], tuple[Answer, ...]]
 
 
 @dataclass(slots=True)
@@ -94,19 +102,19 @@ class Replies:
                 out.send(source, Refused(view.number, int(reason), text))
         self._clients.clear()
 
-    def _parts(self, client: _ToClient) -> list[tuple[tuple[Result, ...], tuple[Answer, ...]]]:
+    def _parts(self, client: _ToClient) -> Iterator[_Part]:
         """Split what one client hears so that no message outgrows what it would read."""
-        budget = self._limits.message_bytes_max // 2
-        total = sum(len(result[2]) for result in client.results)
-        total += sum(len(answer[1]) for answer in client.answers)
-        if not client.results and not client.answers:
-            return []
-        if total <= budget:
-            return [(tuple(client.results), tuple(client.answers))]
-        single: list[tuple[tuple[Result, ...], tuple[Answer, ...]]] = []
-        single += [((result,), ()) for result in client.results]
-        single += [((), (answer,)) for answer in client.answers]
-        return single
+        results, answers = client.results, client.answers
+        size = sum(len(result[2]) for result in results) + sum(len(answer[1]) for answer in answers)
+        room = self._limits.message_bytes_max // 2
+        if len(results) + len(answers) <= REPLY_ITEMS_MAX and size <= room:
+            if results or answers:
+                yield tuple(results), tuple(answers)
+            return
+        for some_results in _split(results, [len(result[2]) for result in results], room):
+            yield some_results, ()
+        for some_answers in _split(answers, [len(answer[1]) for answer in answers], room):
+            yield (), some_answers
 
     def clone(self) -> Replies:
         """Return an independent copy; only between flushes is there more than routes."""
@@ -133,3 +141,15 @@ class Replies:
             for source, client in self._clients.items()
         )
         return (tuple(sorted(self._routes.items())), gathered)
+
+
+def _split(rows: list[Row], sizes: list[int], room: int) -> Iterator[tuple[Row, ...]]:
+    """Yield rows in groups of bounded count and size; one larger row goes alone."""
+    first = size = 0
+    for index, row_bytes in enumerate(sizes):
+        if index > first and (index - first == REPLY_ITEMS_MAX or size + row_bytes > room):
+            yield tuple(rows[first:index])
+            first, size = index, 0
+        size += row_bytes
+    if first < len(rows):
+        yield tuple(rows[first:])

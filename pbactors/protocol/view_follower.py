@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-from pbactors.protocol.core import Address, ClusterJoined, Core, Ignored, Outbox
+from pbactors.protocol.core import (
+    Address,
+    ClusterJoined,
+    Core,
+    Ignored,
+    Outbox,
+    ViewAcknowledged,
+)
 from pbactors.protocol.messages import Message, ViewReply
 from pbactors.protocol.view import NO_VIEW, Member, View
 
@@ -50,7 +57,9 @@ class ViewFollower(Core):
             out.emit(Ignored(ViewReply, reason))
             return
         if reply.view.number == self.view.number:
-            self.acked = reply.acked
+            if reply.acked and not self.acked:
+                self.acked = True
+                out.emit(ViewAcknowledged(reply.view.number))
         else:
             before, self.view, self.acked = self.view, reply.view, reply.acked
             self.adopted(before, out)

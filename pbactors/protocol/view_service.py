@@ -25,6 +25,7 @@ from pbactors.protocol.core import (
     Signal,
     Status,
     Timer,
+    ViewAcknowledged,
     ViewInstalled,
 )
 from pbactors.protocol.messages import (
@@ -178,6 +179,7 @@ class ViewService(Core):
         if is_ack and not self._overtaken:
             self.acked = True
             out.persist(ViewRecord(self.cluster, self.view, True))
+            out.emit(ViewAcknowledged(self.view.number))
 
     def on_get_view(self, source: Address, message: GetView, out: Outbox) -> None:
         """Tell the view; asking makes nobody a volunteer (R12)."""
