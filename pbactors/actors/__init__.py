@@ -1,0 +1,1 @@
+"""The driver for real sockets: pykka actors that own the transport they use."""

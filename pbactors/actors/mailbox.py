@@ -1,0 +1,211 @@
+"""A pykka inbox that merges the in-process queue, a transport and timers.
+
+The actor's own thread waits for all three at once, so a body goes from socket to core to socket
+without a hop between threads, while ``tell``, ``ask`` and proxies work as pykka's users expect.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pykka import messages
+from pykka._envelope import Envelope
+
+from pbactors.transport.interface import Received, Transport
+
+__all__ = ["BATCH_MAX", "Batch", "Mailbox"]
+
+BATCH_MAX = 1000
+"""Bodies, and told messages, in one batch: bounds how long a timer or a stop can wait."""
+
+_FOR_PYKKA = (
+    messages._ActorStop,
+    messages.ProxyCall,
+    messages.ProxyGetAttr,
+    messages.ProxySetAttr,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What an actor's ``on_receive`` is handed: everything that is there, in this order.
+
+    Attributes:
+        received: what arrived over the transport; all of it that was there when ``due`` was
+            decided, up to ``BATCH_MAX``.
+        told: messages of plain ``tell`` calls.
+        due: timers to fire, the earliest deadline first. Each appears once, however late. One that
+            is cancelled while this batch is handled is still in it.
+        late_ms: how long ago the first of them was due: large when the process slept, or handled
+            the batch before for long.
+        failure: what the transport raised instead of working, or None.
+    """
+
+    received: list[Received] = field(default_factory=list)
+    told: list[Any] = field(default_factory=list)
+    due: list[Hashable] = field(default_factory=list)
+    late_ms: float = 0.0
+    failure: Exception | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.received or self.told or self.due or self.failure)
+
+
+class _Sleeper(Protocol):
+    """Where the owner sleeps, and how others end that. A wake before the wait counts."""
+
+    def wait(self, timeout_ms: float | None) -> None: ...
+
+    def wake(self) -> None: ...
+
+
+class _Doorbell:
+    """The sleeper of an actor without a transport."""
+
+    def __init__(self) -> None:
+        # Not an Event: this queue alone may be used by a signal handler that interrupts its user.
+        self._rings: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def wait(self, timeout_ms: float | None) -> None:
+        with contextlib.suppress(queue.Empty):
+            self._rings.get(timeout=None if timeout_ms is None else timeout_ms / 1000)
+            while True:
+                self._rings.get_nowait()
+
+    def wake(self) -> None:
+        self._rings.put(None)
+
+
+class Mailbox:
+    """The inbox of an actor that may own a transport. Only :meth:`put` is for any thread.
+
+    It is a ``pykka`` ``ActorInbox``: return it from ``_create_actor_inbox``. ``get`` gives either
+    an envelope that pykka handles itself (``ask``, proxies, stop), alone, or a :class:`Batch`. The
+    two alternate when there are both, so neither starves the other.
+
+    Args:
+        clock_s: seconds that never go back.
+    """
+
+    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._clock_s = clock_s
+        self._envelopes: deque[Envelope[Any]] = deque()
+        self._deadlines_s: dict[Hashable, float] = {}
+        self._transport: Transport | None = None
+        self._sleeper: _Sleeper = _Doorbell()
+        self._asleep = False
+        self._batch_was_last = False
+
+    def attach(self, transport: Transport) -> None:
+        """Serve an open transport from now on, until it is closed. On the actor's thread."""
+        self._transport = transport
+        self._sleeper = transport
+
+    # -- timers ---------------------------------------------------------------------------------
+
+    def set_timer(self, timer: Hashable, delay_ms: float) -> None:
+        """Make ``timer`` due after ``delay_ms``; replaces a pending one of that name."""
+        self._deadlines_s.pop(timer, None)
+        self._deadlines_s[timer] = self._clock_s() + delay_ms / 1000
+
+    def cancel_timer(self, timer: Hashable) -> None:
+        """Forget ``timer``, if it is pending."""
+        self._deadlines_s.pop(timer, None)
+
+    # -- pykka's inbox --------------------------------------------------------------------------
+
+    def put(self, envelope: Envelope[Any], /) -> None:
+        """Queue an envelope. From any thread, also before ``attach`` and after the actor's end."""
+        # No wake-up is lost: we append and then look at _asleep; the owner sets _asleep and then
+        # looks at the queue (see _sleep). Whichever comes second sees what the other did. The
+        # owner also changes _sleeper before it looks, so one who reads the old one was seen.
+        self._envelopes.append(envelope)
+        if self._asleep:
+            self._sleeper.wake()
+
+    def empty(self) -> bool:
+        """Tell whether no envelope is queued. After a stop pykka drains them with ``get``."""
+        return not self._envelopes
+
+    def get(self) -> Envelope[Any]:
+        """Return the next envelope; waits for one. Never raises.
+
+        If it raised, pykka would lose the thread and still call the actor alive.
+        """
+        while True:
+            try:
+                envelope = self._next()
+            except Exception as failure:  # noqa: BLE001
+                return Envelope(Batch(failure=failure))
+            if envelope is not None:
+                return envelope
+
+    def _next(self) -> Envelope[Any] | None:
+        if self._batch_was_last and self._first_is_for_pykka():
+            self._batch_was_last = False
+            return self._envelopes.popleft()
+        batch = self._gather()
+        if batch:
+            self._batch_was_last = True
+            return Envelope(batch)
+        if self._first_is_for_pykka():
+            return self._envelopes.popleft()
+        self._sleep()
+        return None
+
+    def _gather(self) -> Batch:
+        due, late_ms = self._take_due()  # first, so that what has arrived comes with what is due
+        received: list[Received] = []
+        failure = None
+        if self._transport is not None:
+            try:
+                received = self._transport.receive(BATCH_MAX)
+            except Exception as raised:  # noqa: BLE001
+                failure = raised
+        return Batch(received, self._take_told(), due, late_ms, failure)
+
+    def _take_due(self) -> tuple[list[Hashable], float]:
+        if not self._deadlines_s:
+            return [], 0.0
+        now_s = self._clock_s()
+        due = [timer for timer, deadline_s in self._deadlines_s.items() if deadline_s <= now_s]
+        if not due:
+            return [], 0.0
+        due.sort(key=self._deadlines_s.__getitem__)
+        earliest_s, *_ = [self._deadlines_s.pop(timer) for timer in due]
+        return due, (now_s - earliest_s) * 1000
+
+    def _take_told(self) -> list[Any]:
+        """Take told messages up to the first envelope for pykka: their order is the callers'."""
+        told: list[Any] = []
+        while self._envelopes and len(told) < BATCH_MAX and not self._first_is_for_pykka():
+            told.append(self._envelopes.popleft().message)
+        return told
+
+    def _first_is_for_pykka(self) -> bool:
+        if not self._envelopes:
+            return False
+        first = self._envelopes[0]
+        return first.reply_to is not None or isinstance(first.message, _FOR_PYKKA)
+
+    def _sleep(self) -> None:
+        """Sleep until an envelope, a body or a timer may be there."""
+        if self._transport is not None and not self._transport.is_open:
+            self._transport = None
+            self._sleeper = _Doorbell()
+        timeout_ms = None
+        if self._deadlines_s:
+            left_s = min(self._deadlines_s.values()) - self._clock_s()
+            timeout_ms = max(0.0, left_s * 1000)
+        self._asleep = True
+        try:
+            if not self._envelopes:
+                self._sleeper.wait(timeout_ms)
+        finally:
+            self._asleep = False

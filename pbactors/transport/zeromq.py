@@ -1,0 +1,505 @@
+"""ZeroMQ: the sockets, their options, and the reason for each.
+
+A node binds one ROUTER, where peers and clients reach it, and one PUB. It reaches each peer through
+DEALERs of its own, one for requests and one for bulk: a DEALER with several connections would
+spread its messages over them, and a large transfer must not stand before a ping.
+
+A request is ``[b"", body]``, so that a plain REQ socket in any language can talk to a node; a
+reply is what such a socket expects. Routing ids are made by libzmq and prove nothing.
+
+``inproc://`` addresses work between transports of one process. They need a shared context, so
+those sockets live in one of this module's own, which exists while somebody uses it.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import zmq
+
+from pbactors.transport.interface import Phase, Received, Transport
+from pbactors.transport.ipc_claim import IpcClaim
+from pbactors.transport.unavailable import unavailable
+from pbactors.transport.wakeup import WakeUp
+
+__all__ = ["ZeroMQTransport"]
+
+Socket: TypeAlias = zmq.Socket[bytes]
+Context: TypeAlias = zmq.Context[Socket]
+Options: TypeAlias = dict[zmq.SocketOption, int]
+_Entry: TypeAlias = tuple[Socket | int, int]
+
+# For every socket.
+EVERYWHERE: Options = {
+    # Unsent messages must never keep a process from ending.
+    zmq.LINGER: 0,
+    # A peer whose kernel accepts while its process is frozen must not hold a connection half made
+    # for the default of 30 s.
+    zmq.HANDSHAKE_IVL: 2000,
+}
+
+# For every socket that connects. It beats for both ends: its pings carry the time to live after
+# which the other end drops the connection, so that those who only bind need not disturb strangers
+# that do not know ZMTP heartbeats.
+CONNECTING: Options = {
+    # Without heartbeats a frozen peer is never noticed. libzmq's own thread answers them, so a
+    # busy interpreter keeps its connections.
+    zmq.HEARTBEAT_IVL: 150,
+    # At 1 % packet loss, pauses of 300 ms happen on healthy links, and none of 400 ms.
+    zmq.HEARTBEAT_TIMEOUT: 500,
+    zmq.HEARTBEAT_TTL: 500,
+    # The default, 100 ms without back-off, is slow for a peer that restarts and a nuisance for one
+    # that is gone.
+    zmq.RECONNECT_IVL: 20,
+    zmq.RECONNECT_IVL_MAX: 1000,
+}
+
+# For every socket that binds.
+BINDING: Options = {
+    # Strangers may connect without heartbeats; a host that vanished must not keep its connection
+    # for ever. Seconds.
+    zmq.TCP_KEEPALIVE: 1,
+    zmq.TCP_KEEPALIVE_IDLE: 30,
+    zmq.TCP_KEEPALIVE_INTVL: 10,
+    zmq.TCP_KEEPALIVE_CNT: 3,
+}
+
+# Bounds on memory, not flow control: they count messages, and the kernel's buffers add to them.
+# The protocol's own windows stay far below.
+ROUTER: Options = BINDING | {
+    zmq.SNDHWM: 1000,
+    zmq.RCVHWM: 1000,
+    # Without it a reply to a caller that is gone or too slow vanishes uncounted.
+    zmq.ROUTER_MANDATORY: 1,
+}
+PUBLISHER: Options = BINDING | {zmq.SNDHWM: 1000}
+SUBSCRIBER: Options = CONNECTING | {zmq.RCVHWM: 1000}
+# IMMEDIATE: queue for a peer that is connected, and drop that queue with the connection. Else what
+# was meant for a dead peer reaches the one that comes back under its name.
+REQUESTS: Options = CONNECTING | {zmq.IMMEDIATE: 1, zmq.SNDHWM: 256, zmq.RCVHWM: 1000}
+BULK: Options = CONNECTING | {zmq.IMMEDIATE: 1, zmq.SNDHWM: 32, zmq.RCVHWM: 32}
+
+HELD_MAX = 16
+"""Messages per channel that wait for a connection to come about."""
+
+WAIT_MS_MAX = 60_000
+"""The longest single poll; libzmq takes a C int."""
+
+
+class _InprocContext:
+    """The one context of all ``inproc://`` sockets, made for the first user, ended by the last."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._context: Context | None = None
+
+    def enter(self) -> Context:
+        with self._lock:
+            self._users += 1
+            if self._context is None:
+                self._context = zmq.Context()
+            return self._context
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0 and self._context is not None:
+                self._context.term()
+                self._context = None
+
+
+_inproc = _InprocContext()
+
+
+class _Sockets:
+    """The sockets of one thread, in a context of their own.
+
+    Private, so that nobody else's options, authentication or termination reach them.
+    """
+
+    def __init__(self) -> None:
+        self._context: Context = zmq.Context()
+        self._context.set(zmq.BLOCKY, 0)
+        self._inproc: Context | None = None
+        self._open: set[Socket] = set()
+        self._inproc_names: list[tuple[Socket, str]] = []
+
+    def bind(self, kind: int, options: Options, address: str, message_bytes_max: int) -> Socket:
+        """Return a new socket that listens."""
+        made = self._make(kind, options, address, message_bytes_max)
+        made.bind(address)
+        if address.startswith("inproc://"):
+            self._inproc_names.append((made, address))
+        return made
+
+    def _make(self, kind: int, options: Options, address: str, message_bytes_max: int) -> Socket:
+        context = self._context
+        if address.startswith("inproc://"):
+            if self._inproc is None:
+                self._inproc = _inproc.enter()
+            context = self._inproc
+        made: Socket = context.socket(kind)
+        self._open.add(made)
+        for option, value in (EVERYWHERE | options).items():
+            made.setsockopt(option, value)
+        # Per frame, and enforced before the frame is in memory: the connection is closed.
+        made.setsockopt(zmq.MAXMSGSIZE, message_bytes_max)
+        if address.startswith("tcp://["):
+            made.setsockopt(zmq.IPV6, 1)
+        return made
+
+    def connect(self, kind: int, options: Options, address: str, message_bytes_max: int) -> Socket:
+        """Return a new socket that connects by itself, now and after every loss."""
+        made = self._make(kind, options, address, message_bytes_max)
+        try:
+            made.connect(address)
+        except zmq.ZMQError:
+            self.close(made)
+            raise
+        return made
+
+    def close(self, socket: Socket) -> None:
+        """Close one, with what it has not sent."""
+        self._open.discard(socket)
+        socket.close()
+
+    def close_all(self) -> None:
+        """Close everything; when this returns, all addresses are free."""
+        while self._inproc_names:
+            made, address = self._inproc_names.pop()
+            made.unbind(address)  # closing alone frees the name, but some time later
+        while self._open:
+            self._open.pop().close()
+        self._context.term()
+        if self._inproc is not None:
+            _inproc.leave()
+            self._inproc = None
+
+
+@dataclass(eq=False, slots=True)
+class _Reader:
+    """A socket that is read, and what its messages must look like.
+
+    Attributes:
+        node: the peer at the other end; empty for the ROUTER.
+        frames: how many frames a message has; of three, the first is a route.
+        before_body: the frame that stands before the body: the empty delimiter, or a topic.
+        bulk: whether it is a link for large transfers.
+        held: for a link: ``(until_s, body)`` of what waits for its connection.
+    """
+
+    socket: Socket
+    node: str
+    frames: int = 2
+    before_body: bytes = b""
+    bulk: bool = False
+    held: deque[tuple[float, bytes]] = field(default_factory=deque)
+
+    def offer(self, body: bytes) -> bool:
+        """Hand ``body`` to libzmq if there is a connection with room for it."""
+        try:
+            self.socket.send_multipart((b"", body), zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+
+class ZeroMQTransport(Transport):
+    """A transport over ``tcp://``, ``ipc://`` and ``inproc://``.
+
+    A message to a peer without a connection waits for ``patience_ms``, so that the first words to
+    a new peer need not be said twice, and is dropped after that. (``inproc://`` alone can keep a
+    message for a peer that has not yet bound its name.)
+
+    A child that was forked cannot use it, but inherits the descriptors: a port stays taken until
+    such a child ends or executes another program.
+
+    Args:
+        bind: where to listen for peers and clients; None for a mere client. Port 0 takes a free
+            one.
+        bind_publisher: where subscribers connect; None to publish nothing.
+        peers: address by node name. Read when a link is made, so entries may follow later.
+        message_bytes_max: the largest body. A peer that sends a larger one is disconnected.
+        patience_ms: how long a message may wait for a connection.
+    """
+
+    _wakeup: WakeUp
+    _sockets: _Sockets
+
+    def __init__(
+        self,
+        bind: str | None,
+        bind_publisher: str | None,
+        peers: Mapping[str, str],
+        message_bytes_max: int,
+        patience_ms: float = 250,
+    ) -> None:
+        super().__init__(message_bytes_max)
+        self._bind_to = bind
+        self._bind_publisher_to = bind_publisher
+        self._peers = peers
+        self._patience_s = patience_ms / 1000
+        self._bound_address: str | None = None
+        self._bound_publisher: str | None = None
+        self._claims: list[IpcClaim] = []
+        self._router: _Reader | None = None
+        self._publisher: Socket | None = None
+        self._links: dict[tuple[str, bool], _Reader] = {}
+        self._subscriptions: list[_Reader] = []
+        self._readers: dict[Socket | int, _Reader] = {}
+        self._entries: list[_Entry] = []
+        self._entries_and_wakeup: list[_Entry] = []
+
+    @property
+    def bound_address(self) -> str | None:
+        """See :attr:`Transport.bound_address`."""
+        return self._bound_address
+
+    @property
+    def bound_publisher(self) -> str | None:
+        """See :attr:`Transport.bound_publisher`."""
+        return self._bound_publisher
+
+    # -- life -----------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        self._wakeup = WakeUp()
+        self._sockets = _Sockets()
+        try:
+            if self._bind_to is not None:
+                router = self._bind(zmq.ROUTER, ROUTER, self._bind_to, "address")
+                self._router = _Reader(router, "", frames=3)
+                self._bound_address = _endpoint(router)
+            if self._bind_publisher_to is not None:
+                publisher = self._bind(zmq.PUB, PUBLISHER, self._bind_publisher_to, "heartbeat")
+                self._publisher = publisher
+                self._bound_publisher = _endpoint(publisher)
+            self._list_entries()
+        except BaseException:
+            self._close()
+            raise
+        _living.add(self)
+
+    def _bind(self, kind: int, options: Options, address: str, key: str) -> Socket:
+        try:
+            if address.startswith("ipc://") and address[6:7] not in ("@", "*"):
+                self._claims.append(IpcClaim(address.removeprefix("ipc://")))
+            return self._sockets.bind(kind, options, address, self._message_bytes_max)
+        except (OSError, zmq.ZMQError) as cause:
+            raise unavailable(address, key, cause.errno or 0) from cause
+
+    def _close(self) -> None:
+        _living.discard(self)
+        self._sockets.close_all()
+        self._wakeup.close()
+        while self._claims:
+            self._claims.pop().release()
+        self._router = self._publisher = None
+        self._links.clear()
+        self._subscriptions.clear()
+        self._readers.clear()
+
+    def _disown(self) -> None:
+        """In a forked child: never again touch what belongs to the parent."""
+        self._phase = Phase.CLOSED
+        for claim in self._claims:
+            claim.disown()
+
+    def _list_entries(self) -> None:
+        """Note what to poll, in the order of reading: requests before bulk."""
+        links = self._links.values()
+        readers = [] if self._router is None else [self._router]
+        readers += [link for link in links if not link.bulk]
+        readers += self._subscriptions
+        readers += [link for link in links if link.bulk]
+        self._readers = {reader.socket: reader for reader in readers}
+        self._entries = [
+            (reader.socket, zmq.POLLIN | zmq.POLLOUT if reader.held else zmq.POLLIN)
+            for reader in readers
+        ]
+        self._entries_and_wakeup = [*self._entries, (self._wakeup.fileno(), zmq.POLLIN)]
+
+    # -- sending --------------------------------------------------------------------------------
+
+    def _send(self, node: str, body: bytes, bulk: bool) -> bool:
+        link = self._links.get((node, bulk))
+        if link is not None and link.held:
+            in_time = self._let_go(link)
+            if not in_time and self._peers.get(node, "").startswith("inproc://"):
+                self._disconnect(link)  # inproc alone never connects again by itself
+                link = None
+        if link is None:
+            link = self._connect(node, bulk)
+        if link is None:
+            return False
+        if not link.held and link.offer(body):
+            return True
+        if len(link.held) >= HELD_MAX:
+            return self._dropped("unreachable")
+        link.held.append((time.monotonic() + self._patience_s, body))
+        if len(link.held) == 1:
+            self._list_entries()
+        return True
+
+    def _connect(self, node: str, bulk: bool) -> _Reader | None:
+        address = self._peers.get(node)
+        if address is None:
+            self._dropped("unknown_node")
+            return None
+        try:
+            made = self._sockets.connect(
+                zmq.DEALER, BULK if bulk else REQUESTS, address, self._message_bytes_max
+            )
+        except zmq.ZMQError:  # no address, or out of descriptors
+            self._dropped("unreachable")
+            return None
+        link = _Reader(made, node, bulk=bulk)
+        self._links[node, bulk] = link
+        self._list_entries()
+        return link
+
+    def _let_go(self, link: _Reader) -> bool:
+        """Send what waited for a connection, as far as it can go; return False if some expired."""
+        in_time = True
+        now_s = time.monotonic()
+        while link.held:
+            until_s, body = link.held[0]
+            if until_s < now_s:
+                in_time = self._dropped("unreachable")
+            elif not link.offer(body):
+                break
+            link.held.popleft()
+        if not link.held:
+            self._list_entries()
+        return in_time
+
+    def _disconnect(self, link: _Reader) -> None:
+        del self._links[link.node, link.bulk]
+        self._sockets.close(link.socket)
+        self._list_entries()
+
+    def _forget(self, node: str) -> None:
+        for bulk in (False, True):
+            link = self._links.get((node, bulk))
+            if link is not None:
+                self._disconnect(link)
+
+    def _reply(self, route: bytes, body: bytes) -> bool:
+        if self._router is None:
+            return self._dropped("unroutable")
+        try:
+            self._router.socket.send_multipart((route, b"", body), zmq.NOBLOCK)
+        except zmq.Again:
+            return self._dropped("reply_full")
+        except zmq.ZMQError as failure:
+            if failure.errno != errno.EHOSTUNREACH:
+                raise
+            return self._dropped("unroutable")
+        return True
+
+    def _publish(self, topic: bytes, body: bytes) -> None:
+        if self._publisher is not None:
+            self._publisher.send_multipart((topic, body), zmq.NOBLOCK)
+
+    def _subscribe(self, node: str, address: str, topic: bytes) -> None:
+        try:
+            made = self._sockets.connect(zmq.SUB, SUBSCRIBER, address, self._message_bytes_max)
+        except zmq.ZMQError as cause:
+            raise ValueError(f"{address} cannot be connected: {cause}") from cause
+        made.setsockopt(zmq.SUBSCRIBE, topic)
+        self._subscriptions.append(_Reader(made, node, before_body=topic))
+        self._list_entries()
+
+    # -- receiving ------------------------------------------------------------------------------
+
+    def _receive(self, most: int) -> list[Received]:
+        received: list[Received] = []
+        ready, _ = self._poll(self._entries, 0)
+        room = most
+        while ready and room > 0:
+            share = max(1, room // len(ready))
+            taken = [self._read(reader, share, received) for reader in ready[:room]]
+            room -= sum(taken)
+            ready = [
+                reader
+                for reader, count in zip(ready, taken, strict=False)
+                if count == share  # so there may be more
+            ]
+        return received
+
+    def _poll(self, entries: list[_Entry], timeout_ms: int) -> tuple[list[_Reader], bool]:
+        """Return who has something to read, in order, and whether somebody woke us."""
+        ready = []
+        woken = False
+        for who, events in zmq.zmq_poll(entries, timeout_ms):
+            reader = self._readers.get(who)
+            if reader is None:
+                woken = True
+                self._wakeup.clear()
+                continue
+            if events & zmq.POLLIN:
+                ready.append(reader)
+            if events & zmq.POLLOUT:
+                self._let_go(reader)
+        return ready, woken
+
+    def _read(self, reader: _Reader, share: int, received: list[Received]) -> int:
+        """Take at most ``share`` messages; return how many, junk included."""
+        for taken in range(share):
+            try:
+                frames = reader.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return taken
+            if len(frames) != reader.frames:
+                self._counters["malformed_frame_count"] += 1
+            elif frames[-2] != reader.before_body:
+                self._counters["malformed_delimiter"] += 1
+            else:
+                route = frames[0] if reader is self._router else b""
+                received.append(Received(reader.node, route, frames[-1]))
+        return share
+
+    def _wait(self, timeout_ms: float | None) -> None:
+        # libzmq stops polling when a signal arrives, and pyzmq goes on with a deadline of whole
+        # seconds; so the deadline is kept here.
+        until_s = math.inf if timeout_ms is None else time.monotonic() + timeout_ms / 1000
+        while True:
+            left_ms = max(0, min(WAIT_MS_MAX, (until_s - time.monotonic()) * 1000))
+            ready, woken = self._poll(self._entries_and_wakeup, math.ceil(left_ms))
+            if ready or woken or left_ms == 0:
+                return
+
+    def wake(self) -> None:
+        """See :meth:`Transport.wake`. Before ``open`` there is nothing to wake."""
+        if self.is_open:
+            self._wakeup.set()
+
+
+def _endpoint(bound: Socket) -> str:
+    endpoint = bound.get(zmq.LAST_ENDPOINT)
+    return bytes(endpoint).rstrip(b"\0").decode()
+
+
+_living: weakref.WeakSet[ZeroMQTransport] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for transport in list(_living):
+        transport._disown()
+    _inproc.reset()
+
+
+os.register_at_fork(after_in_child=_after_fork)
