@@ -1,0 +1,272 @@
+"""Makes a user's class what the core replicates: a :class:`~pbactors.protocol.machine.Machine`.
+
+Everything that can go wrong in a call is an outcome, the same on every copy: an unknown method,
+wrong arguments, an exception, a result that cannot be carried or is too large. Only what is no
+``Exception`` (``SystemExit``, ``KeyboardInterrupt``) passes through, and stops the node (R52).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, Final, NamedTuple, Self
+
+from pbactors.errors import InvariantViolated, MalformedMessage, UnsupportedValue
+from pbactors.machines.calls import decode_call, encode_error, encode_result, returned
+from pbactors.machines.context import Context
+from pbactors.machines.state_machine import Kind, StateMachine, interface, overrides
+from pbactors.protocol.machine import Machine
+from pbactors.values import SUPPORTED_TYPES, Assembler, Splitter, check_state
+
+__all__ = ["CHECKED_VALUES_MAX", "ReplicatedMachine"]
+
+CHECKED_VALUES_MAX: Final = 100_000
+"""How many values a full check of the state looks at; the same on every node."""
+
+_SNAPSHOT_FORMAT: Final = 1
+_FREEZE_PIECE_BYTES: Final = 64 * 1024
+_SIZED: Final = frozenset({list, dict, set})
+_NOTHING: Final = (object(), -1)
+
+
+class _Method(NamedTuple):
+    kind: Kind
+    function: Callable[..., object]
+    label: str
+
+
+class ReplicatedMachine(Machine):
+    """One instance of a user's class, driven by encoded calls. Not thread-safe.
+
+    Args:
+        factory: the class; it is called without arguments.
+        result_bytes_max: the largest encoded outcome of a method that returned. It decides
+            outcomes, so it must be the same on every node.
+
+    Attributes:
+        identity: ``module:Class``, carried by snapshots; another class's snapshot is refused.
+
+    Raises:
+        TypeError: the class is no ``StateMachine``, or its ``__init__`` wants arguments.
+    """
+
+    def __init__(self, factory: type[StateMachine], result_bytes_max: int) -> None:
+        self._factory = factory
+        self._result_bytes_max = result_bytes_max
+        self.identity = f"{factory.__module__}:{factory.__qualname__}"
+        self._methods = {
+            name: _Method(kind, getattr(factory, name), f"{factory.__name__}.{name}")
+            for name, kind in interface(factory).items()
+        }
+        self._checks_attributes = not overrides(factory, "snapshot_pieces")
+        self._instance = factory()
+        # After which commands the whole state was found sound: part of the state, since it decides
+        # what is checked, and so outcomes.
+        self._checked: set[str] = set()
+        self._assembler: Assembler | None = None
+        self._header_seen = False
+        self._restored = 0
+
+    # -- calls ------------------------------------------------------------------------------------
+
+    def execute(self, op_number: int, stamp: bytes, body: bytes) -> bytes:
+        """Execute one command; see :class:`~pbactors.protocol.machine.Machine`."""
+        return self._run("command", Context(stamp, op_number), body)
+
+    def query(self, stamp: bytes, body: bytes) -> bytes:
+        """Execute one query; see :class:`~pbactors.protocol.machine.Machine`."""
+        return self._run("query", Context(stamp, 0), body)
+
+    def _run(self, kind: Kind, context: Context, body: bytes) -> bytes:
+        try:
+            name, args, kwargs = decode_call(body)
+        except MalformedMessage as error:
+            return _raised(error)
+        method = self._methods.get(name)
+        if method is None or method.kind != kind:
+            return self._refuse_method(name, kind)
+        if kind == "command":
+            outcome = self._call(method, context, args, kwargs)
+            return self._refuse_state(name, outcome) or outcome
+        before = self._fingerprint() if self._checks_attributes else None
+        outcome = self._call(method, context, args, kwargs)
+        return (before is not None and self._refuse_change(method, before)) or outcome
+
+    def _refuse_method(self, name: str, kind: Kind) -> bytes:
+        cls = self._factory.__name__
+        method = self._methods.get(name)
+        if method is None:
+            return encode_error("AttributeError", f"{cls} has no command or query {name[:100]!r}")
+        text = f"{method.label} is a {method.kind}; it was sent as a {kind}"
+        return encode_error("TypeError", text)
+
+    def _call(
+        self, method: _Method, context: Context, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> bytes:
+        instance = self._instance
+        instance._context = context
+        try:
+            result = method.function(instance, *args, **kwargs)
+            outcome = encode_result(result, f"result of {method.label}")
+        except Exception as error:  # noqa: BLE001 - whatever a user's method raises is its outcome
+            return _raised(error)
+        finally:
+            instance._context = None
+        if len(outcome) > self._result_bytes_max:
+            text = (
+                f"result of {method.label}: {len(outcome)} bytes, more than result_bytes_max "
+                f"({self._result_bytes_max}); return less"
+            )
+            return encode_error("UnsupportedValue", text)
+        return outcome
+
+    # -- what a method left behind ----------------------------------------------------------------
+
+    def _refuse_state(self, name: str, outcome: bytes) -> bytes | None:
+        """Return the outcome that says what no snapshot could carry, or None."""
+        if not self._checks_attributes:
+            return None
+        attributes = vars(self._instance)
+        mark = name if returned(outcome) else f"{name} raised"
+        if mark in self._checked and SUPPORTED_TYPES.issuperset(map(type, attributes.values())):
+            return None
+        try:
+            check_state(attributes, f"attributes of {self._factory.__name__}", CHECKED_VALUES_MAX)
+        except UnsupportedValue as error:
+            return _raised(error)
+        self._checked.add(mark)
+        return None
+
+    def _fingerprint(self) -> dict[str, tuple[object, int]]:
+        """Return what a query must leave as it is: the attributes and how many items they hold."""
+        return {
+            name: (value, len(value) if type(value) in _SIZED else 0)
+            for name, value in vars(self._instance).items()
+        }
+
+    def _refuse_change(
+        self, method: _Method, before: dict[str, tuple[object, int]]
+    ) -> bytes | None:
+        """Return the outcome that says what a query changed, or None."""
+        after = self._fingerprint()
+        for name in [*before, *(after.keys() - before.keys())]:
+            value, size = before.get(name, _NOTHING)
+            now, size_now = after.get(name, _NOTHING)
+            if value is not now or size != size_now:
+                text = f"query {method.label} changed the attribute {name!r}; only commands may"
+                return encode_error("InvariantViolated", text)
+        return None
+
+    # -- copies -----------------------------------------------------------------------------------
+
+    def snapshot(self, piece_bytes_max: int) -> Iterator[bytes]:
+        """Yield the whole state in pieces; see :class:`~pbactors.protocol.machine.Machine`.
+
+        Raises:
+            UnsupportedValue: something in the state cannot be carried, or ``snapshot_pieces`` of
+                the class raised. The state is as it was.
+        """
+        splitter = Splitter(piece_bytes_max)
+        yield from splitter.add((_SNAPSHOT_FORMAT, self.identity, tuple(sorted(self._checked))))
+        name = self._factory.__name__
+        what = f"attributes of {name}" if self._checks_attributes else f"snapshot of {name}"
+        for value in self._instance_pieces():
+            yield from splitter.add(value, what)
+        yield splitter.finish()
+
+    def _instance_pieces(self) -> Iterator[object]:
+        try:
+            yield from self._instance.snapshot_pieces()
+        except Exception as error:
+            text = f"{self._factory.__name__}.snapshot_pieces raised {_describe(error)}"
+            raise UnsupportedValue(text) from error
+
+    def blank(self) -> Self:
+        """Return a machine of the same class, to ``load`` a snapshot into."""
+        blank = type(self)(self._factory, self._result_bytes_max)
+        blank._assembler = Assembler()
+        return blank
+
+    def load(self, piece: bytes) -> None:
+        """Take the next piece; see :class:`~pbactors.protocol.machine.Machine`.
+
+        Raises:
+            MalformedMessage: it is no piece of this class's snapshot, or not the next, or
+                ``restore_piece`` of the class raised. The machine is of no use afterwards.
+            InvariantViolated: the machine is not blank.
+        """
+        for value in self._loading().add(piece):
+            if self._header_seen:
+                self._restore(value)
+            else:
+                self._take_header(value)
+
+    def loaded(self) -> None:
+        """Finish after the last piece; see :class:`~pbactors.protocol.machine.Machine`.
+
+        Raises:
+            MalformedMessage: pieces are missing.
+            InvariantViolated: the machine is not blank.
+        """
+        self._loading().finish()
+        if self._checks_attributes and self._restored != 1:
+            raise MalformedMessage("a snapshot without its attributes")
+        self._assembler = None
+
+    def _loading(self) -> Assembler:
+        if self._assembler is None:
+            raise InvariantViolated("a snapshot is loaded into a machine that is not blank")
+        return self._assembler
+
+    def _take_header(self, header: object) -> None:
+        if type(header) is not tuple or len(header) != 3 or header[0] != _SNAPSHOT_FORMAT:
+            raise MalformedMessage("no snapshot that this version reads")
+        _, identity, checked = header
+        if identity != self.identity:
+            raise MalformedMessage(f"a snapshot of another class than {self.identity}")
+        self._checked = set(checked)
+        self._header_seen = True
+
+    def _restore(self, value: object) -> None:
+        try:
+            self._instance.restore_piece(value)
+        except MalformedMessage:
+            raise
+        except Exception as error:
+            text = f"{self._factory.__name__}.restore_piece raised {_describe(error)}"
+            raise MalformedMessage(text) from error
+        self._restored += 1
+
+    def clone(self) -> Self:
+        """Return an independent copy, also of a machine that is being loaded.
+
+        The instance is deep-copied; a class with attributes that cannot be gives a
+        ``__deepcopy__``.
+        """
+        twin = copy.copy(self)
+        twin._instance, twin._assembler = copy.deepcopy((self._instance, self._assembler))
+        twin._checked = set(self._checked)
+        return twin
+
+    def freeze(self) -> Hashable:
+        """Return the bytes of the snapshot: equal exactly where states are.
+
+        Raises:
+            UnsupportedValue: as ``snapshot`` does.
+        """
+        return b"".join(self.snapshot(_FREEZE_PIECE_BYTES))
+
+
+def _raised(error: Exception) -> bytes:
+    return encode_error(type(error).__name__, _text(error))
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {_text(error)[:200]}"
+
+
+def _text(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception as second:  # noqa: BLE001 - the text of a user's exception is user code too
+        return f"(its text cannot be made: {type(second).__name__})"

@@ -1,0 +1,128 @@
+"""How a call and its outcome travel: the bytes that are opaque to the core.
+
+A call is the packed ``(method, args, kwargs)``. An outcome is one byte, 0 or 1, and then the packed
+result, or the packed ``(type name, text)`` of what the method raised.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pbactors.errors import MalformedMessage, MethodRaised, UnsupportedValue
+from pbactors.values import pack, unpack
+
+__all__ = [
+    "decode_call",
+    "decode_outcome",
+    "encode_call",
+    "encode_error",
+    "encode_result",
+    "returned",
+]
+
+NAME_CHARACTERS_MAX = 200
+TEXT_CHARACTERS_MAX = 2000
+
+_RESULT, _RAISED = b"\x00", b"\x01"
+
+
+def encode_call(
+    method: str,
+    args: Sequence[object] = (),
+    kwargs: Mapping[str, object] | None = None,
+    function: Callable[..., object] | None = None,
+) -> bytes:
+    """Return the bytes of a call.
+
+    Args:
+        method: the name of the method.
+        args: positional arguments, without ``self``.
+        kwargs: keyword arguments.
+        function: the method itself, where it is known: errors then name its parameters.
+
+    Raises:
+        UnsupportedValue: naming the argument and the place:
+            ``argument 'when', ['x'][2]: Decimal``.
+    """
+    call = (method, tuple(args), dict(kwargs or {}))
+    try:
+        return pack(call, "arguments")
+    except UnsupportedValue:
+        for name, value in zip(_parameter_names(function, len(args)), args, strict=True):
+            pack(value, f"argument {name}")
+        for key, value in call[2].items():
+            pack(value, f"argument {key!r}")
+        raise
+
+
+def _parameter_names(function: Callable[..., object] | None, count: int) -> list[str]:
+    """Return what to call the positional arguments: by parameter, else by place."""
+    names: list[str] = []
+    parameters = inspect.signature(function).parameters.values() if function is not None else ()
+    # A function of a class has self in front; a bound method has lost it.
+    skipped = 0 if inspect.ismethod(function) else 1
+    for parameter in list(parameters)[skipped:]:
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            names.append(repr(parameter.name))
+    return [*names, *(str(place + 1) for place in range(len(names), count))][:count]
+
+
+def decode_call(body: bytes) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+    """Return method name, positional and keyword arguments: new objects, nobody else's.
+
+    Raises:
+        MalformedMessage: the bytes are no call.
+    """
+    call = unpack(body)
+    if type(call) is not tuple or [type(part) for part in call] != [str, tuple, dict]:
+        raise MalformedMessage("no call: expected (method name, args, kwargs)")
+    method, args, kwargs = call
+    if not all(type(key) is str for key in kwargs):
+        raise MalformedMessage("no call: the name of an argument is no str")
+    return method, args, kwargs
+
+
+def encode_result(result: object, what: str) -> bytes:
+    """Return the outcome of a method that returned.
+
+    Args:
+        result: what it returned.
+        what: the leading words of the error, for example ``"result of Bank.deposit"``.
+
+    Raises:
+        UnsupportedValue: naming the place.
+    """
+    return _RESULT + pack(result, what)
+
+
+def encode_error(type_name: str, text: str) -> bytes:
+    """Return the outcome of a method that raised, with bounded texts."""
+    return _RAISED + pack((_tidy(type_name, NAME_CHARACTERS_MAX), _tidy(text, TEXT_CHARACTERS_MAX)))
+
+
+def _tidy(text: str, characters_max: int) -> str:
+    if len(text) > characters_max:
+        text = text[: characters_max - 1] + "…"
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def returned(outcome: bytes) -> bool:
+    """Tell whether an outcome is that of a method that returned."""
+    return outcome[:1] == _RESULT
+
+
+def decode_outcome(data: bytes) -> object:
+    """Return the result of a method.
+
+    Raises:
+        MethodRaised: the method raised, on every copy.
+        MalformedMessage: the bytes are no outcome.
+    """
+    kind, value = data[:1], unpack(data[1:])
+    if kind == _RESULT:
+        return value
+    if kind != _RAISED or type(value) is not tuple or [type(part) for part in value] != [str, str]:
+        raise MalformedMessage("no outcome")
+    raise MethodRaised(*value)

@@ -1,0 +1,390 @@
+"""A value of any size as bounded pieces, and back.
+
+A piece is ``[index, checksum of all pieces before, last, tokens]``. A token is an array of whole
+values that belong to what is open, or a shape that opens or ends something that is not whole in one
+piece. In an open dict, keys and values alternate; an open str, bytes or int takes its parts.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any, Final
+
+from pbactors.errors import MalformedMessage
+from pbactors.values.packing import (
+    CONTAINERS_FREE,
+    FROZENSET,
+    SET,
+    SHAPES,
+    TUPLE,
+    Reader,
+    RefusedError,
+    Shape,
+    packed,
+    plain,
+    read_integer,
+    reason_of,
+    refuse_deep,
+)
+from pbactors.values.supported import ATOMS, CONTAINERS, DEPTH_MAX, MUTABLE, short, unsupported
+
+__all__ = ["Assembler", "Splitter", "split"]
+
+_PIECE_BYTES_MIN: Final = 64
+_OPEN: Final[dict[type, Shape]] = {
+    kind: Shape(letter)
+    for kind, letter in (
+        (list, b"L"),
+        (tuple, b"T"),
+        (set, b"S"),
+        (frozenset, b"F"),
+        (dict, b"D"),
+        (str, b"U"),
+        (bytes, b"B"),
+        (int, b"I"),
+    )
+}
+_OPEN_CONTAINERS: Final = frozenset(_OPEN[kind] for kind in CONTAINERS)
+_END: Final = Shape(b"E")
+_STREAM_SHAPES: Final = SHAPES | {shape.letter: shape for shape in (*_OPEN.values(), _END)}
+_TOKEN_BYTES = 8
+
+
+class _LargeError(Exception):
+    """A value weighs more than one piece: it is opened instead."""
+
+
+class Splitter:
+    """Turns values, one after another, into bounded pieces, in one pass and lazily.
+
+    Equal values (same types, same order of insertion) give equal pieces. A large set is sorted
+    when it is reached, so its elements are packed twice; nothing else is looked at ahead.
+
+    Args:
+        piece_bytes_max: about the size of a piece; below 64 it counts as 64.
+    """
+
+    def __init__(self, piece_bytes_max: int) -> None:
+        self._limit = max(piece_bytes_max, _PIECE_BYTES_MIN)
+        # So that no piece holds more containers than a reader takes, however large pieces are.
+        self._container_weight = max(_TOKEN_BYTES, self._limit // CONTAINERS_FREE + 1)
+        self._index = 0
+        self._checksum = 0
+        self._tokens: list[Any] = []
+        self._batch: list[Any] = []
+        self._filled = 0
+        self._weight = 0
+        self._seen: set[int] = set()
+        self._fresh: set[int] = set()
+
+    def add(self, value: object, what: str = "value") -> Iterator[bytes]:
+        """Yield the pieces that are full. The value must not change meanwhile.
+
+        Args:
+            value: anything that ``check_state`` takes.
+            what: the leading words of the error.
+
+        Raises:
+            UnsupportedValue: naming the place. The splitter is of no use afterwards.
+        """
+        self._seen.clear()
+        try:
+            yield from self._walk(value)
+        except (RefusedError, UnicodeEncodeError):
+            raise unsupported(value, what, sharing=False) from None
+
+    def finish(self) -> bytes:
+        """Return the last piece."""
+        return self._piece(last=True)
+
+    def _walk(self, value: object) -> Iterator[bytes]:
+        open_values: list[Iterator[Any]] = [iter((value,))]
+        while open_values:
+            for child in open_values[-1]:
+                self._weight = 0
+                try:
+                    arranged = self._small(child, DEPTH_MAX + 1 - len(open_values))
+                except _LargeError:
+                    self._fresh.clear()
+                    self._token(_OPEN[type(child)])
+                    open_values.append(self._parts(child, DEPTH_MAX + 1 - len(open_values)))
+                    break
+                if self._fresh:
+                    self._seen |= self._fresh
+                    self._fresh.clear()
+                if self._filled + self._weight > self._limit:
+                    yield self._piece(last=False)
+                self._batch.append(arranged)
+                self._filled += self._weight
+            else:
+                open_values.pop()
+                if open_values:
+                    self._token(_END)
+
+    def _token(self, shape: Shape) -> None:
+        self._end_batch()
+        self._tokens.append(shape.extension)
+        self._filled += _TOKEN_BYTES
+
+    def _end_batch(self) -> None:
+        if self._batch:
+            self._tokens.append(self._batch)
+            self._batch = []
+
+    def _piece(self, *, last: bool) -> bytes:
+        self._end_batch()
+        piece = packed((self._index, self._checksum, last, self._tokens))
+        self._index += 1
+        self._checksum = zlib.crc32(piece, self._checksum)
+        self._tokens = []
+        self._filled = 0
+        return piece
+
+    def _small(self, value: Any, room: int) -> Any:
+        """Return the value as ``plain`` does, if it weighs no more than a piece."""
+        kind = type(value)
+        if kind in ATOMS:
+            self._weigh(self._atom_weight(value))
+            return value
+        if kind not in CONTAINERS:
+            self._weigh(_PIECE_BYTES_MIN // 2)
+            return plain(value, room)
+        self._enter(value, room)
+        self._weigh(self._container_weight)
+        if len(value) > self._limit - self._weight:  # no item weighs less than a byte
+            raise _LargeError
+        room -= 1
+        small = self._small
+        if kind is dict:
+            return {small(key, room): small(item, room) for key, item in value.items()}
+        arranged = [small(item, room) for item in value]
+        if kind is list:
+            return tuple(arranged)
+        if kind is tuple:
+            return (TUPLE.extension, *arranged)
+        shape = SET if kind is set else FROZENSET
+        return (shape.extension, *sorted(arranged, key=packed))
+
+    def _atom_weight(self, value: Any) -> int:
+        """Return about the packed size in bytes, never too little."""
+        kind = type(value)
+        if kind is str:
+            # Encoding also finds lone surrogates, at the value that has them.
+            fits = len(value) <= self._limit and not value.isascii()
+            return 5 + len(value.encode() if fits else value)
+        if kind is bytes:
+            return 5 + len(value)
+        if kind is int:
+            return 6 + int(value.bit_length()) // 8
+        return 9
+
+    def _weigh(self, size_bytes: int) -> None:
+        self._weight += size_bytes
+        if self._weight > self._limit:
+            raise _LargeError
+
+    def _enter(self, value: object, room: int) -> None:
+        if type(value) in MUTABLE:
+            if id(value) in self._seen or id(value) in self._fresh:
+                raise RefusedError
+            self._fresh.add(id(value))
+        if room == 0:
+            raise RefusedError
+
+    def _parts(self, value: Any, room: int) -> Iterator[Any]:
+        """Iterate over what stands inside an opened value, in the order of the stream."""
+        kind = type(value)
+        if kind in MUTABLE:
+            self._seen.add(id(value))
+        if kind is dict:
+            return chain.from_iterable(value.items())
+        if kind in (set, frozenset):
+            return iter(sorted(value, key=lambda item: packed(plain(item, room - 1))))
+        if kind in (list, tuple):
+            return iter(value)
+        if kind is int:
+            value = value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
+        step = self._limit - _TOKEN_BYTES
+        if kind is str and not value.isascii():
+            step //= 4
+        return (value[start : start + step] for start in range(0, len(value), step))
+
+
+def split(value: object, piece_bytes_max: int, what: str = "value") -> Iterator[bytes]:
+    """Yield a value of any size as pieces of about ``piece_bytes_max`` bytes at most.
+
+    Large containers, str, bytes and int are split at any depth; work is done as pieces are asked
+    for, in steps that the size of a piece bounds (but for the sorting of a large set).
+
+    Raises:
+        UnsupportedValue: as ``check_state`` does, when the iteration reaches the place.
+    """
+    splitter = Splitter(piece_bytes_max)
+    yield from splitter.add(value, what)
+    yield splitter.finish()
+
+
+# -- pieces: reading ----------------------------------------------------------------------------
+
+
+class _Sequence:
+    """An open list, or anything that is made of a list of parts at its end."""
+
+    def __init__(self, end: Callable[[list[Any]], object]) -> None:
+        self._items: list[Any] = []
+        self._end = end
+
+    def take(self, items: list[Any]) -> None:
+        self._items += items
+
+    def end(self) -> object:
+        return self._end(self._items)
+
+
+class _Set:
+    """An open set or frozenset."""
+
+    def __init__(self, end: Callable[[set[Any]], object]) -> None:
+        self._items: set[Any] = set()
+        self._end = end
+
+    def take(self, items: list[Any]) -> None:
+        expected = len(self._items) + len(items)
+        self._items.update(items)
+        if len(self._items) != expected:
+            raise MalformedMessage("the same element twice")
+
+    def end(self) -> object:
+        return self._end(self._items)
+
+
+class _Dict:
+    """An open dict. Items alternate between key and value, whatever batches they come in."""
+
+    def __init__(self) -> None:
+        self._items: dict[Any, Any] = {}
+        self._key: list[Any] = []
+
+    def take(self, items: list[Any]) -> None:
+        flat = self._key + items
+        whole = len(flat) // 2 * 2
+        self._key = flat[whole:]
+        expected = len(self._items) + whole // 2
+        self._items.update(zip(flat[0:whole:2], flat[1:whole:2], strict=True))
+        if len(self._items) != expected:
+            raise MalformedMessage("the same key twice")
+
+    def end(self) -> object:
+        if self._key:
+            raise MalformedMessage("a key without a value")
+        return self._items
+
+
+def _join_integer(parts: list[Any]) -> int:
+    return read_integer(b"".join(parts))
+
+
+_OPENED: Final[dict[Shape, Callable[[], _Sequence | _Set | _Dict]]] = {
+    _OPEN[list]: lambda: _Sequence(lambda items: items),
+    _OPEN[tuple]: lambda: _Sequence(tuple),
+    _OPEN[set]: lambda: _Set(lambda items: items),
+    _OPEN[frozenset]: lambda: _Set(frozenset),
+    _OPEN[dict]: _Dict,
+    _OPEN[str]: lambda: _Sequence("".join),
+    _OPEN[bytes]: lambda: _Sequence(b"".join),
+    _OPEN[int]: lambda: _Sequence(_join_integer),
+}
+
+
+class Assembler:
+    """Builds values again from the pieces of a :class:`Splitter`, in order.
+
+    A piece costs time in proportion to its size. Where a large tuple, frozenset or text ends, its
+    parts are copied once more, at the speed of copying memory.
+    """
+
+    def __init__(self) -> None:
+        self._index = 0
+        self._checksum = 0
+        self._ended = False
+        self._refused = False
+        self._open: list[_Sequence | _Set | _Dict] = []
+        self._done: list[object] = []
+        self._value: object = None
+        self._completed = 0
+
+    def add(self, piece: bytes) -> list[object]:
+        """Take the next piece and return the values that it completes.
+
+        Raises:
+            MalformedMessage: the piece is not the one that follows. The assembler takes no more.
+        """
+        if self._refused:
+            raise MalformedMessage("a piece after one that was refused")
+        self._refused = True
+        reader = Reader(_STREAM_SHAPES)
+        tokens = self._take_header(piece, reader.read(piece))
+        self._done = []
+        try:
+            for token in tokens:
+                self._take(token, reader)
+        except TypeError as error:  # unhashable, or a part of the wrong type
+            raise MalformedMessage(f"no piece: {reason_of(error)}") from None
+        if reader.loose:
+            raise MalformedMessage("a shape where none can stand")
+        self._refused = False
+        return self._done
+
+    def finish(self) -> object:
+        """Return the value; the last one, if the splitter was given several.
+
+        Raises:
+            MalformedMessage: pieces are missing, or one was refused.
+        """
+        if self._refused or not self._ended or not self._completed:
+            raise MalformedMessage("pieces are missing")
+        return self._value
+
+    def _take_header(self, piece: bytes, content: object) -> list[Any]:
+        if type(content) is not list or len(content) != 4:
+            raise MalformedMessage("no piece of a value")
+        index, checksum, last, tokens = content
+        if type(index) is not int or type(last) is not bool or type(tokens) is not list:
+            raise MalformedMessage("no piece of a value")
+        if self._ended or index != self._index:
+            raise MalformedMessage(f"piece {short(index)} where {self._index} is expected")
+        if checksum != self._checksum:
+            raise MalformedMessage(f"piece {index} follows other pieces than these")
+        self._index += 1
+        self._checksum = zlib.crc32(piece, self._checksum)
+        self._ended = last
+        return tokens
+
+    def _take(self, token: object, reader: Reader) -> None:
+        if type(token) is list:
+            # The list around the items takes the place of what is open.
+            refuse_deep(token, reader.containers, DEPTH_MAX + 1 - len(self._open))
+            self._fill(token)
+        elif token is _END:
+            reader.loose -= 1
+            if not self._open:
+                raise MalformedMessage("an end of nothing")
+            value = self._open.pop().end()
+            self._fill([value])
+        elif isinstance(token, Shape) and token in _OPENED:
+            reader.loose -= 1
+            if len(self._open) >= DEPTH_MAX + (token not in _OPEN_CONTAINERS):
+                raise MalformedMessage(f"nested deeper than {DEPTH_MAX} levels")
+            self._open.append(_OPENED[token]())
+        else:
+            raise MalformedMessage("no token of a piece")
+
+    def _fill(self, items: list[Any]) -> None:
+        if self._open:
+            self._open[-1].take(items)
+        else:
+            self._done += items
+            self._completed += len(items)
+            self._value = items[-1] if items else self._value
