@@ -118,8 +118,8 @@ def _wrong_inproc(name: str) -> str | None:
 
 def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        if host.startswith("["):
-            return ipaddress.IPv6Address(host.removeprefix("[").removesuffix("]"))
+        if host.startswith("[") and host.endswith("]"):
+            return ipaddress.IPv6Address(host[1:-1])
         return ipaddress.IPv4Address(host)
     except ValueError:
         return None

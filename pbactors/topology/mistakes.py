@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from pbactors.errors import TopologyError
 
-__all__ = ["Key", "Mistakes", "lines_of_keys", "meant", "shown", "spelled", "walk"]
+__all__ = ["Key", "Mistakes", "lines_of_keys", "meant", "shown", "spelled", "statements", "walk"]
 
 Key: TypeAlias = tuple[str | int, ...]
 """A way into a file: ``("nodes", 2, "address")`` is written ``nodes[2].address``."""
@@ -34,9 +34,6 @@ class Mistakes:
         self._file = file
         self._text = text
         self._noted: list[tuple[float, str]] = []
-
-    def __len__(self) -> int:
-        return len(self._noted)
 
     @cached_property
     def _lines(self) -> dict[Key, int]:
@@ -73,12 +70,28 @@ class Mistakes:
 def lines_of_keys(text: str) -> dict[Key, int]:
     """Return the line of every key and table header of ``text``, which is TOML.
 
-    TOML itself cuts it into statements: the fewest lines that parse alone are one statement (or a
-    comment, or nothing). What stands inside a value of several lines gets the first of them.
+    What stands inside a value of several lines gets the first of them.
     """
     lines: dict[Key, int] = {}
     sizes: dict[Key, int] = {}
     table: Key = ()
+    for line, statement, content in statements(text):
+        if statement.lstrip().startswith("["):
+            table = _header(content, sizes)
+            keys = [table[:length] for length in range(1, len(table) + 1)]
+        else:
+            keys = [table + key for key, _ in walk(content)]
+        for key in keys:
+            lines.setdefault(key, line)
+    return lines
+
+
+def statements(text: str) -> Iterator[tuple[int, str, dict[str, Any] | None]]:
+    """Cut ``text`` into statements; yield the first line of each, its text, and what it says.
+
+    TOML itself does the cutting: the fewest lines that parse alone are one statement (or a comment,
+    or nothing). The last one says None where the text ends before it does.
+    """
     statement, first = "", 1
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
         statement += line + "\n"
@@ -86,15 +99,10 @@ def lines_of_keys(text: str) -> dict[Key, int]:
             content = tomllib.loads(statement)
         except tomllib.TOMLDecodeError:
             continue
-        if statement.lstrip().startswith("["):
-            table = _header(content, sizes)
-            keys = [table[:length] for length in range(1, len(table) + 1)]
-        else:
-            keys = [table + key for key, _ in walk(content)]
-        for key in keys:
-            lines.setdefault(key, first)
+        yield first, statement, content
         statement, first = "", number + 1
-    return lines
+    if statement:
+        yield first, statement, None
 
 
 def _header(content: Any, sizes: dict[Key, int]) -> Key:
@@ -138,7 +146,8 @@ def shown(value: Any) -> str:
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, list):
-        return "an array" if value else "an empty array"
+        tables = value and all(isinstance(each, dict) for each in value)
+        return "an array of tables" if tables else "an array" if value else "an empty array"
     if not isinstance(value, str | bool | int | float):
         return str(value)
     text = json.dumps(value, ensure_ascii=False)

@@ -21,7 +21,7 @@ from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
 from pbactors.config import Limits, Timing
 from pbactors.errors import TopologyError
 from pbactors.topology.addresses import ADDRESSES, clashes, resolved, wrong_address
-from pbactors.topology.mistakes import Key, Mistakes, meant, shown, walk
+from pbactors.topology.mistakes import Key, Mistakes, meant, shown, statements, walk
 from pbactors.topology.model import Node, NodeRole, Topology
 from pbactors.topology.schema import (
     CONVERTER,
@@ -30,6 +30,7 @@ from pbactors.topology.schema import (
     FileTable,
     NodeTable,
     example_of,
+    unused,
 )
 
 __all__ = ["load"]
@@ -92,11 +93,15 @@ def _parse(file: Path, text: str) -> dict[str, Any]:
     except ValueError as error:
         reason = str(error)
     where, found = f"{file}", "something else"
-    at = re.fullmatch(r"(.*) \(at line ([0-9]+), column ([0-9]+)\)", reason, re.DOTALL)
-    if at:
-        lines = text.replace("\r\n", "\n").split("\n")
-        where, found = f"{file}:{at[2]}", shown(lines[int(at[2]) - 1])
-        reason = f"column {at[3]}: {at[1]}"
+    at = re.fullmatch(r"(.*) \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)", reason)
+    if at and at[2]:
+        line = text.replace("\r\n", "\n").split("\n")[int(at[2]) - 1]
+        where, found = f"{file}:{at[2]}", f"`{line.strip()}`"
+        reason = f"{at[1]}, column {at[3]}"
+    elif at:
+        *_, (number, statement, _) = statements(text)
+        where, found = f"{file}:{number}", f"`{statement.splitlines()[0].strip()}`"
+        reason = f"{at[1]}: the file ends before this does"
     problem = f"syntax: expected TOML, found {found} ({reason})"
     raise TopologyError([f'{where}: {problem}; for example: name = "local"'])
 
@@ -114,6 +119,7 @@ class _Reader:
         self.document = document
         self.mistakes = mistakes
         self.port_zero = port_zero
+        self.unread: set[Key] = set()
         self.taken = {held for _, held in walk(document) if isinstance(held, str)}
 
     def read(self) -> Topology:
@@ -165,6 +171,7 @@ class _Reader:
         ]
         for name, held in content.items():
             if wrong.get(name):
+                self.unread.add((*at, name))
                 self.note((*at, name), kind, f"expected {wrong[name]}, found {shown(held)}")
             elif name in wrong:
                 self.unknown((*at, name), kind, missing)
@@ -178,22 +185,31 @@ class _Reader:
         name = str(at[-1])
         known = [key.name for key in dataclasses.fields(kind)]
         close = get_close_matches(name, known, n=1)
+        if close:
+            self.unread.add((*at[:-1], close[0]))
         if close and close[0] in missing:
             missing.remove(close[0])
         homes = [
             (other, table)
             for other, table in TABLES.items()
-            if other is not FileTable and name in [key.name for key in dataclasses.fields(other)]
+            if name in [key.name for key in dataclasses.fields(other)]
         ]
-        problem = f"expected a key of {TABLES[kind]}, found {shown(name)}"
+        what = "a table of a topology file" if kind is FileTable else f"a key of {TABLES[kind]}"
+        problem = f"expected {what}, found {shown(name)}"
         if homes and not close:
             other, table = homes[0]
             example = f"{table}\n{example_of(other, name, self.taken)}"
             self.mistakes.note(at, f"{problem} (it belongs in {table})", example)
             return
-        hint = meant(name, known) or f" (there are {', '.join(known)})"
-        example = example_of(kind, close[0] if close else known[0], self.taken)
-        self.mistakes.note(at, problem + hint, example)
+        hint = meant(name, known) or f" (known: {', '.join(known)})"
+        like = close[0] if close else self.optional(kind)
+        self.mistakes.note(at, problem + hint, example_of(kind, like, self.taken))
+
+    def optional(self, kind: type) -> str:
+        """Return a key that may be added to a table of this kind."""
+        return next(
+            key.name for key in dataclasses.fields(kind) if not key.metadata.get("required")
+        )
 
     # -- rules
 
@@ -205,10 +221,8 @@ class _Reader:
         if cluster.name and not _NAME.fullmatch(cluster.name):
             problem = f"expected {_NAME_EXPECTED}, found {shown(cluster.name)}"
             self.note(("cluster", "name"), ClusterTable, problem)
-        reason = _wrong_machine(cluster.machine) if cluster.machine else None
-        if reason:
-            problem = f"expected module:Class, found {shown(cluster.machine)} ({reason})"
-            self.note(("cluster", "machine"), ClusterTable, problem)
+        if cluster.machine and not _is_machine(cluster.machine):
+            self.machine(cluster.machine)
         if cluster.state_dir.startswith("~") or not cluster.state_dir.isprintable():
             problem = (
                 "expected a folder, relative to the one of this file or absolute, without '~', "
@@ -217,25 +231,36 @@ class _Reader:
             self.note(("cluster", "state_dir"), ClusterTable, problem)
         return cluster
 
+    def machine(self, written: str) -> None:
+        """Note how the path of the machine is misspelled, and what it seems to mean."""
+        close = _respelled(written)
+        hint = f"; did you mean '{close}'?" if close else ""
+        self.mistakes.note(
+            ("cluster", "machine"),
+            f"expected module:Class, found {shown(written)} ({_misspelling(written)}{hint})",
+            f"machine = {shown(close)}"
+            if close
+            else example_of(ClusterTable, "machine", self.taken),
+        )
+
     def numbers(self, table: str, content: dict[str, Any], kind: type[Numbers]) -> Numbers:
         """Judge ``[timing]`` or ``[limits]``.
 
-        Relations between numbers are judged only where all of them could be read.
+        A relation is judged only where every number in it could be read; else the default would be
+        judged in place of what was meant.
         """
-        noted = len(self.mistakes)
         numbers = self.structure((table,), content, kind)
-        all_read = len(self.mistakes) == noted
         for name, problem in numbers.problems():
-            value = getattr(numbers, name)
-            if not all_read and value >= 1:
-                continue
-            if name not in content:
-                problem += f"; {value} is the default, for the file does not have this key"
             involved = [
                 key.name
                 for key in dataclasses.fields(kind)
                 if key.name == name or re.search(rf"\b{key.name}\b", problem)
             ]
+            if any((table, each) in self.unread for each in involved):
+                continue
+            if name not in content:
+                default = getattr(numbers, name)
+                problem += f" ({default} is the default: the key is not in the file)"
             example = "\n".join(example_of(kind, each, self.taken) for each in involved)
             if len(involved) > 1:
                 example = f"[{table}]\n{example}"
@@ -249,7 +274,7 @@ class _Reader:
         self.roles(nodes)
         for (index, key), other in clashes(nodes):
             problem = (
-                f"expected an address of its own, found {shown(getattr(nodes[index], key))}, "
+                f"expected an address of its own, found {shown(contents[index][key])}, "
                 f"which is {self.mistakes.place(('nodes', *other))} too"
             )
             self.note(("nodes", index, key), NodeTable, problem)
@@ -289,13 +314,14 @@ class _Reader:
 
     def roles(self, nodes: Sequence[NodeTable]) -> None:
         """There is one view server and at least one replica."""
-        known = get_args(NodeRole)
+        known: tuple[str, ...] = get_args(NodeRole)
+        servers = [index for index, node in enumerate(nodes) if node.role == "view_server"]
         for index, node in enumerate(nodes):
             if node.role and node.role not in known:
                 choice = " or ".join(shown(role) for role in known)
                 problem = f"expected {choice}, found {shown(node.role)}{meant(node.role, known)}"
-                self.note(("nodes", index, "role"), NodeTable, problem)
-        servers = [index for index, node in enumerate(nodes) if node.role == "view_server"]
+                close = get_close_matches(node.role, known, n=1) or known[bool(servers) :]
+                self.mistakes.note(("nodes", index, "role"), problem, f"role = {shown(close[0])}")
         for index in servers[1:]:
             place = self.mistakes.place(("nodes", servers[0], "role"))
             problem = f"expected one view server, found another besides {place}"
@@ -308,11 +334,9 @@ class _Reader:
 
     def example_node(self, role: str) -> str:
         """Return a node that could be added to this file."""
-        lines = [
-            f'role = "{role}"' if name == "role" else example_of(NodeTable, name, self.taken)
-            for name in ("name", "role", "address", "heartbeat")
-        ]
-        return "\n".join(["[[nodes]]", *lines])
+        name = unused("view" if role == "view_server" else "a", self.taken)
+        addresses = [example_of(NodeTable, key, self.taken) for key in ADDRESSES[:2]]
+        return "\n".join(["[[nodes]]", f'name = "{name}"', f'role = "{role}"', *addresses])
 
 
 def _refused(error: ClassValidationError) -> dict[str, str]:
@@ -325,19 +349,14 @@ def _refused(error: ClassValidationError) -> dict[str, str]:
     return refused
 
 
-def _wrong_machine(machine: str) -> str | None:
-    """Return how a machine's path is misspelled and what it may have meant, or None."""
-    if _is_machine(machine):
-        return None
+def _misspelling(machine: str) -> str:
     if "(" in machine:
-        reason = "the class itself is named, without parentheses"
-    elif "/" in machine or "\\" in machine or ".py" in machine:
-        reason = "a module is named as in an import, not as a file"
-    elif machine.count(":") != 1:
-        reason = "exactly one colon stands between module and class"
-    else:
-        reason = "each part is a Python name"
-    return reason + (meant(machine, [close]) if (close := _respelled(machine)) else "")
+        return "the class itself is named, without parentheses"
+    if "/" in machine or "\\" in machine or ".py" in machine:
+        return "a module is named as in an import, not as a file"
+    if machine.count(":") != 1:
+        return "exactly one colon stands between module and class"
+    return "each part is a Python name"
 
 
 def _is_machine(text: str) -> bool:

@@ -16,7 +16,7 @@ from cattrs import Converter
 from pbactors.config import Limits, Timing
 from pbactors.topology.mistakes import shown
 
-__all__ = ["CONVERTER", "TABLES", "ClusterTable", "FileTable", "NodeTable", "example_of"]
+__all__ = ["CONVERTER", "TABLES", "ClusterTable", "FileTable", "NodeTable", "example_of", "unused"]
 
 NUMBER_MAX = 2**31 - 1
 """The longest wait that poll() takes, in milliseconds; as a size, it is far out of reach."""
@@ -59,13 +59,12 @@ class FileTable:
 
 
 TABLES: Mapping[type, str] = {
-    FileTable: "the top level",
     ClusterTable: "[cluster]",
     Timing: "[timing]",
     Limits: "[limits]",
     NodeTable: "[[nodes]]",
 }
-"""Every table by its class, as people write it."""
+"""The tables of a file by their classes, as people write them."""
 
 
 _EXAMPLE_TABLES = {
@@ -96,27 +95,28 @@ def example_of(kind: type, name: str, taken: set[str]) -> str:
     """Return lines that are right for this key, or for this table of the top level.
 
     Args:
-        kind: one of ``TABLES``.
+        kind: one of ``TABLES``, or ``FileTable``.
         name: a key of it.
         taken: texts that stand in the file. Where two nodes must not have the same text, the
-            example has one that is not among them, and adds it.
+            example has one that is ``unused``.
     """
     if kind is FileTable:
         return _EXAMPLE_TABLES[name].rstrip()
     (key,) = (key for key in dataclasses.fields(kind) if key.name == name)
     example = key.metadata.get("example", key.default)
     if key.metadata.get("unique"):
-        example = _counted_up(example, taken)
-        taken.add(example)
+        example = unused(example, taken)
     return f"{name} = {shown(example)}"
 
 
-def _counted_up(text: str, taken: set[str]) -> str:
+def unused(text: str, taken: set[str]) -> str:
+    """Return ``text``, or the next one like it that is not among ``taken``, and add it."""
     stem = text.rstrip("0123456789")
     number = int(text.removeprefix(stem) or 1)
     while text in taken:
         number += 1
         text = f"{stem}{number}"
+    taken.add(text)
     return text
 
 
