@@ -51,11 +51,12 @@ NAME_CHARACTERS_MAX: Final = 64
 TEXT_CHARACTERS_MAX: Final = 4096
 """The longest text in a message."""
 
-ARRAY_ITEMS_MAX: Final = 8192
+ARRAY_ITEMS_MAX: Final = 128 * 1024
 """The most operations, queries, results or answers in one message; who has more sends several."""
 
-_SMALL_BODY_BYTES: Final = 256 * 1024
-_BODY_ITEMS_MAX: Final = 16 * ARRAY_ITEMS_MAX
+_BODY_ITEMS_MAX: Final = 8 * ARRAY_ITEMS_MAX
+_UNSKIMMED_BYTES_MAX: Final = 1024
+_UNCOUNTED_BYTES_MAX: Final = 256 * 1024
 _MESSAGE_BYTES_MAX: Final = Limits().message_bytes_max
 _HEADER_ITEMS: Final = 6
 
@@ -149,16 +150,21 @@ _unpackb: Final = partial(
 
 
 def _unpack(body: bytes) -> Any:
-    """Turn bytes into tuples and plain values, within bounded memory.
+    """Turn bytes into tuples and plain values, within memory in proportion to the body.
 
     msgpack opens up to 1024 arrays inside each other and makes room for all items of each as soon
-    as it reads their number. No item of a large array takes fewer than four bytes, so a body that
-    claims more items than its length allows is refused at once. Small arrays by the million are
-    counted, but only in a large body: in a small one they cannot do harm.
+    as it reads their number. So a body must have the items it claims: one that is not small is
+    skimmed first, which builds nothing, and in a small one an array may claim no more than the
+    length allows, as no item of a large array takes fewer than four bytes. Small arrays by the
+    million are counted, but only in a large body: in others they can do no harm.
     """
     array_items_max = min(ARRAY_ITEMS_MAX, 64 + len(body) // 4)
-    count = _counter() if len(body) > _SMALL_BODY_BYTES else None
+    count = _counter() if len(body) > _UNCOUNTED_BYTES_MAX else None
     try:
+        if len(body) > _UNSKIMMED_BYTES_MAX:
+            skimmer = msgpack.Unpacker(max_buffer_size=len(body))
+            skimmer.feed(body)
+            skimmer.skip()
         return _unpackb(body, max_array_len=array_items_max, list_hook=count)
     except msgpack.ExtraData as error:
         raise MalformedMessage(f"{len(error.extra)} bytes after the end of the message") from error

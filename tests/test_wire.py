@@ -378,11 +378,17 @@ def test_a_body_that_is_too_large_is_not_looked_at() -> None:
 
 
 def test_more_items_than_one_message_may_hold_are_refused() -> None:
-    answers = tuple((number, b"") for number in range(wire.ARRAY_ITEMS_MAX))
+    answers = ((0, b""),) * wire.ARRAY_ITEMS_MAX
     most = Reply(1, 1, (), answers)
     assert wire.decode(wire.encode(CLUSTER, A, most))[1] == most
     more = Reply(1, 1, (), (*answers, (0, b"")))
     assert "exceeds max_array_len" in refused(wire.encode(CLUSTER, A, more))
+
+
+def small_arrays(rows: int) -> bytes:
+    """Return a complete body of six items, the last of them ``rows`` arrays of 8191 small ones."""
+    row = ROW + b"\x91\x00" * 8191
+    return b"\x96\x01\x00\x00\x00\x00\xdc" + rows.to_bytes(2, "big") + row * rows
 
 
 ROW = b"\xdc\x1f\xff"  # the head of an array of 8191 items
@@ -391,18 +397,14 @@ ROW = b"\xdc\x1f\xff"  # the head of an array of 8191 items
 @pytest.mark.parametrize(
     ("body", "bytes_max"),
     [
-        pytest.param(b"\x96\x01" + ROW + b"\x80" * 1_000_000, 1_000_000, id="empty maps"),
-        pytest.param(b"\x96\x01\x9f" + b"\x91" * 1_000_000, 1_000_000, id="deep"),
-        pytest.param(b"\x96\x01" + ROW * 20_000, 80_000_000, id="deep and wide"),
-        pytest.param(ROW * 20, 1_000_000, id="wider than long"),
-        pytest.param(b"\x96\x01\xdd\xff\xff\xff\xff", 1_000_000, id="claims four billion items"),
-        pytest.param(
-            b"\x96\x01" + (ROW + (ROW + b"\x91\x00" * 8191) * 60), 10_000_000, id="small arrays"
-        ),
-        pytest.param(
-            b"\x96\x01\x9f" + (ROW + b"\x91\x00" * 8191) * 15, 10_000_000, id="just uncounted"
-        ),
-        pytest.param(b"\x96\x01\xdb\x00\x0f\x42\x40" + b"x" * 1_000_000, 2_000_000, id="text"),
+        pytest.param(b"\x96\x01" + ROW + b"\x80" * 1_000_000, 2_500_000, id="empty maps"),
+        pytest.param(b"\x96\x01\x9f" + b"\x91" * 1_000_000, 2_500_000, id="deep"),
+        pytest.param(b"\x96\x01" + ROW * 20_000, 200_000, id="deep and wide"),
+        pytest.param(b"\xdc\x00\xff" * 340, 1_000_000, id="deep and wide, but short"),
+        pytest.param(b"\x96\x01\xdd\xff\xff\xff\xff", 100_000, id="claims four billion items"),
+        pytest.param(small_arrays(15), 10_000_000, id="small arrays, too few to be counted"),
+        pytest.param(small_arrays(80), 40_000_000, id="small arrays"),
+        pytest.param(b"\x96\x01\xdb\x00\x0f\x42\x40" + b"x" * 1_000_000, 2_500_000, id="text"),
     ],
 )
 def test_junk_costs_bounded_memory(body: bytes, bytes_max: int) -> None:
