@@ -34,6 +34,7 @@ from pbactors.protocol.view import INCARNATION_BYTES, Incarnation, Member, View
 
 __all__ = [
     "ARRAY_ITEMS_MAX",
+    "BODY_ITEMS_MAX",
     "NAME_CHARACTERS_MAX",
     "TEXT_CHARACTERS_MAX",
     "VERSION",
@@ -54,7 +55,9 @@ TEXT_CHARACTERS_MAX: Final = 4096
 ARRAY_ITEMS_MAX: Final = 128 * 1024
 """The most operations, queries, results or answers in one message; who has more sends several."""
 
-_BODY_ITEMS_MAX: Final = 8 * ARRAY_ITEMS_MAX
+BODY_ITEMS_MAX: Final = 8 * ARRAY_ITEMS_MAX
+"""The most items in all arrays of one message together."""
+
 _UNSKIMMED_BYTES_MAX: Final = 1024
 _UNCOUNTED_BYTES_MAX: Final = 256 * 1024
 _MESSAGE_BYTES_MAX: Final = Limits().message_bytes_max
@@ -174,13 +177,13 @@ def _unpack(body: bytes) -> Any:
 
 
 def _counter() -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    left = _BODY_ITEMS_MAX
+    left = BODY_ITEMS_MAX
 
     def count(items: tuple[Any, ...]) -> tuple[Any, ...]:
         nonlocal left
         left -= len(items) + 1
         if left < 0:
-            raise MalformedMessage(f"more than {_BODY_ITEMS_MAX} items in all arrays together")
+            raise MalformedMessage(f"more than {BODY_ITEMS_MAX} items in all arrays together")
         return items
 
     return count
