@@ -133,6 +133,13 @@ class Mailbox:
         """Tell whether no envelope is queued. After a stop pykka drains them with ``get``."""
         return not self._envelopes
 
+    def take_told(self) -> list[Any]:
+        """Take every told message that is queued, for an actor that ends and owes answers."""
+        envelopes = [self._envelopes.popleft() for _ in range(len(self._envelopes))]
+        told = [envelope.message for envelope in envelopes if not _is_for_pykka(envelope)]
+        self._envelopes.extend(envelope for envelope in envelopes if _is_for_pykka(envelope))
+        return told
+
     def get(self) -> Envelope[Any]:
         """Return the next envelope; waits for one. Never raises.
 
@@ -189,10 +196,7 @@ class Mailbox:
         return told
 
     def _first_is_for_pykka(self) -> bool:
-        if not self._envelopes:
-            return False
-        first = self._envelopes[0]
-        return first.reply_to is not None or isinstance(first.message, _FOR_PYKKA)
+        return bool(self._envelopes) and _is_for_pykka(self._envelopes[0])
 
     def _sleep(self) -> None:
         """Sleep until an envelope, a body or a timer may be there."""
@@ -209,3 +213,7 @@ class Mailbox:
                 self._sleeper.wait(timeout_ms)
         finally:
             self._asleep = False
+
+
+def _is_for_pykka(envelope: Envelope[Any]) -> bool:
+    return envelope.reply_to is not None or isinstance(envelope.message, _FOR_PYKKA)

@@ -40,6 +40,11 @@ class Backup:
         """Return the state of the role in words."""
         return "following" if self.installed else "being filled"
 
+    @property
+    def stuck(self) -> bool:
+        """A backup only waits."""
+        return False
+
     # -- messages -----------------------------------------------------------------------------
 
     def on_piece(self, source: Address, piece: Piece, out: Outbox) -> str | None:

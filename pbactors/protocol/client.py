@@ -57,6 +57,7 @@ class Client(ViewFollower):
     Args:
         member: an empty name, and the incarnation of this client.
         view_server: name of the view server's node.
+        contract: what the cluster must agree on; nothing is sent to one that has another.
         timing: intervals.
         limits: bounds.
         tokens: returns a new random token for a session (R41).
@@ -64,7 +65,7 @@ class Client(ViewFollower):
     Attributes:
         session: the id of the open session; 0 for none.
         refusal: the text of the last refusal since progress was made, for people.
-        contract: what the cluster's nodes agree on, once the view server has answered.
+        other_contract: what the cluster's nodes agree on instead, or empty.
     """
 
     handlers: ClassVar[Mapping[type[Message], str]] = {
@@ -78,15 +79,17 @@ class Client(ViewFollower):
         self,
         member: Member,
         view_server: str,
+        contract: str,
         timing: Timing,
         limits: Limits,
         tokens: Callable[[], bytes],
     ) -> None:
         super().__init__(member, view_server)
+        self._contract = contract
         self._timing = timing
         self._limits = limits
         self._tokens = tokens
-        self.contract = ""
+        self.other_contract = ""
         self.refusal = ""
         self.session = 0
         self._token = b""
@@ -143,9 +146,9 @@ class Client(ViewFollower):
     # -- views --------------------------------------------------------------------------------
 
     def on_view_reply(self, source: Address, reply: ViewReply, out: Outbox) -> None:
-        """Adopt a higher view, and remember what the cluster agrees on."""
+        """Adopt a higher view, of a cluster that replicates what we expect."""
         self._asking = False
-        self.contract = reply.contract
+        self.other_contract = "" if reply.contract == self._contract else reply.contract
         super().on_view_reply(source, reply, out)
 
     def adopted(self, before: View, out: Outbox) -> None:
@@ -260,7 +263,7 @@ class Client(ViewFollower):
 
     def flush(self, out: Outbox) -> None:
         """Send new calls, and everything unanswered where that is due."""
-        if self.view.primary is not None:
+        if self.view.primary is not None and not self.other_contract:
             commands: list[int] = []
             queries: list[int] = []
             if self._send_again:

@@ -103,6 +103,9 @@ class ClusterJoined(Event):
 
     cluster: bytes
 
+    def __str__(self) -> str:
+        return f"joined cluster {self.cluster.hex()}"
+
 
 @dataclass(frozen=True, slots=True)
 class ViewInstalled(Event):
@@ -110,12 +113,18 @@ class ViewInstalled(Event):
 
     view: View
 
+    def __str__(self) -> str:
+        return str(self.view)
+
 
 @dataclass(frozen=True, slots=True)
 class ViewAcknowledged(Event):
     """The primary has acknowledged the view: it may change from here on (R4)."""
 
     number: int
+
+    def __str__(self) -> str:
+        return f"view {self.number} is acknowledged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +134,9 @@ class RoleChanged(Event):
     role: Role
     state: str
 
+    def __str__(self) -> str:
+        return f"{self.role.value}: {self.state}"
+
 
 @dataclass(frozen=True, slots=True)
 class StateInstalled(Event):
@@ -132,6 +144,9 @@ class StateInstalled(Event):
 
     view: int
     op: int
+
+    def __str__(self) -> str:
+        return f"holds the state up to operation {self.op}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +159,9 @@ class StartOver(Event):
     newest: Incarnation
     reason: str
 
+    def __str__(self) -> str:
+        return f"starts over, empty: {self.reason}"
+
 
 @dataclass(frozen=True, slots=True)
 class SessionLost(Event):
@@ -151,10 +169,16 @@ class SessionLost(Event):
 
     session: int
 
+    def __str__(self) -> str:
+        return f"session {self.session} is gone"
+
 
 @dataclass(frozen=True, slots=True)
 class SessionClosed(Event):
     """A client's session has ended, as its user asked."""
+
+    def __str__(self) -> str:
+        return "session closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +187,9 @@ class Ignored(Event):
 
     message: type[Message]
     reason: str
+
+    def __str__(self) -> str:
+        return f"ignored {self.message.__name__}: {self.reason}"
 
 
 # -- effects ----------------------------------------------------------------------------------

@@ -25,14 +25,14 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from pbactors.config import Limits
-from pbactors.errors import InvariantViolated
-from pbactors.protocol.core import Address, Outbox
+from pbactors.errors import InvariantViolated, UnsupportedValue
+from pbactors.protocol.core import Address, Outbox, RoleChanged
 from pbactors.protocol.messages import Confirm, Forward, Piece, PieceReceived, Reason, Request
 from pbactors.protocol.operations import Kind, Operation, Query, in_order
 from pbactors.protocol.replies import Replies
 from pbactors.protocol.state import ReplicatedState
 from pbactors.protocol.state_transfer import OutgoingTransfer
-from pbactors.protocol.view import View
+from pbactors.protocol.view import Role, View
 
 __all__ = ["Primary"]
 
@@ -82,6 +82,8 @@ class Primary:
     Attributes:
         operating: whether it has joined its view: there is no backup, or the backup holds the
             complete state (R15).
+        cannot_copy: why the state cannot be copied to the backup of this view, or empty. The
+            primary keeps the state and serves nobody, which is better than losing it.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Primary:
         """Begin a view, keeping what is pending (R39). A backup is filled first (R22)."""
         self.view = view
         self.operating = view.backup is None
+        self.cannot_copy = ""
         self._transfer: OutgoingTransfer | None = None
         self._forwarded = 0
         self._sent_end = self.state.op
@@ -130,9 +133,16 @@ class Primary:
 
     def describe(self) -> str:
         """Return the state of the role in words."""
+        if self.cannot_copy:
+            return f"stuck: the state cannot be copied to a backup: {self.cannot_copy}"
         if not self.operating:
             return "filling backup"
         return "serving" if self.view.backup is not None else "serving alone"
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the backup can never be filled."""
+        return bool(self.cannot_copy)
 
     # -- clients ------------------------------------------------------------------------------
 
@@ -251,7 +261,7 @@ class Primary:
     def waits_for_backup(self) -> bool:
         """Tell whether anything was sent to the backup that it has not confirmed."""
         return self.view.backup is not None and bool(
-            self._transfer or self._ordered or self._queries
+            self._transfer or (self.operating and (self._ordered or self._queries))
         )
 
     # -- flush --------------------------------------------------------------------------------
@@ -262,8 +272,8 @@ class Primary:
             self._order_all()
             self._commit(self._ordered_end)
         elif self._transfer is not None:
-            self._send_pieces(self._transfer, out)
-        else:
+            self._fill(self._transfer, out)
+        elif self.operating:
             self._send_forwards(out)
         self._replies.flush(self.view, self.copies, out)
 
@@ -338,6 +348,14 @@ class Primary:
                 batch.operations,
             ),
         )
+
+    def _fill(self, transfer: OutgoingTransfer, out: Outbox) -> None:
+        try:
+            self._send_pieces(transfer, out)
+        except UnsupportedValue as error:
+            self.cannot_copy = str(error)
+            self._transfer = None
+            out.emit(RoleChanged(Role.PRIMARY, self.describe()))
 
     def _send_pieces(self, transfer: OutgoingTransfer, out: Outbox) -> None:
         backup = self.view.backup

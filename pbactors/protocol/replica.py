@@ -63,7 +63,12 @@ class Idle:
 
     def describe(self) -> str:
         """Return the state of the role in words."""
-        return "idle" if self.barred is None else f"barred: {self.barred}"
+        return "idle" if self.barred is None else f"stuck: {self.barred}"
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a rule forbids what the view wants."""
+        return self.barred is not None
 
     def clone(self, state: ReplicatedState) -> Idle:
         """Return an independent copy over ``state``."""
@@ -377,5 +382,5 @@ class Replica(ViewFollower):
             acked=self.acked,
             op=self.state.op,
             copies=copies,
-            stuck=isinstance(self.role, Idle) and self.role.barred is not None,
+            stuck=self.role.stuck,
         )

@@ -55,6 +55,12 @@ class View(NamedTuple):
     primary: Member | None
     backup: Member | None
 
+    def __str__(self) -> str:
+        if self.primary is None:
+            return f"view {self.number}: nobody"
+        backup = "no backup" if self.backup is None else f"backup {self.backup.name}"
+        return f"view {self.number}: primary {self.primary.name}, {backup}"
+
     def role_of(self, member: Member) -> Role:
         """Return what this view makes of ``member``; another incarnation of it is idle."""
         if member == self.primary:

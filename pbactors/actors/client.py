@@ -1,0 +1,288 @@
+"""``ClientActor``: a client session on real sockets, and the calls that wait in this process."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import secrets
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pykka
+
+from pbactors.actors.core_actor import CoreActor, Life
+from pbactors.actors.incarnations import new_incarnation
+from pbactors.errors import CallError, NotSent, OutcomeUnknown, SessionExpired, WrongMachine
+from pbactors.machines.calls import decode_outcome
+from pbactors.protocol.client import Client
+from pbactors.protocol.core import Event, Ignored, SessionClosed, ViewInstalled
+from pbactors.protocol.operations import TOKEN_BYTES
+from pbactors.protocol.view import NO_VIEW, Member
+from pbactors.topology import Topology
+from pbactors.transport.interface import Transport
+from pbactors.transport.zeromq import ZeroMQTransport
+
+__all__ = ["Admission", "ClientActor", "Close"]
+
+logger = logging.getLogger("pbactors.client")
+
+DEADLINE = "deadline"
+"""The driver's own timer: the earliest deadline of a call has passed."""
+
+CLOSING = "closing"
+"""The driver's own timer: the session did not close in time."""
+
+
+class Admission:
+    """The door between threads that call and the client's actor.
+
+    It bounds how many calls are open, since an actor's inbox does not, and it closes: no call can
+    slip in behind the actor's back and wait for ever.
+
+    Args:
+        calls_max: calls that may be open at once.
+    """
+
+    def __init__(self, calls_max: int) -> None:
+        self._room = threading.BoundedSemaphore(calls_max)
+        self._lock = threading.Lock()
+        self._open = True
+
+    def submit(
+        self,
+        actor: pykka.ActorRef[ClientActor],
+        is_query: bool,
+        body: bytes,
+        timeout_s: float | None,
+    ) -> pykka.Future[Any]:
+        """Hand a call over; blocks while too many are open. From any thread.
+
+        Raises:
+            NotSent: the client is closed, or no call ended in time.
+        """
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        if not self._room.acquire(timeout=timeout_s):
+            raise NotSent(f"too many calls were open for {timeout_s} s; it was not sent")
+        submit = Submit(pykka.ThreadingFuture(), is_query, body, timeout_s, deadline_s)
+        with self._lock:
+            if not self._open:
+                self._room.release()
+                raise NotSent("this client is closed; it was not sent")
+            actor.tell(submit)
+        return submit.future
+
+    def ended(self) -> None:
+        """A call has ended."""
+        self._room.release()
+
+    def close(self) -> None:
+        """Let no more calls in."""
+        with self._lock:
+            self._open = False
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """A call on its way to the actor.
+
+    Attributes:
+        future: set to the result, or to the ``CallError``, exactly once.
+        is_query: whether the method changes nothing.
+        body: the encoded method and arguments.
+        timeout_s: what the caller was willing to wait, for the error's text.
+        deadline_s: when the future is set to an error, on the monotonic clock; None for never.
+    """
+
+    future: pykka.Future[Any]
+    is_query: bool
+    body: bytes
+    timeout_s: float | None
+    deadline_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Tell this to a ``ClientActor``: end the session, then stop.
+
+    Attributes:
+        timeout_s: how long to wait for the cluster's answer.
+    """
+
+    timeout_s: float
+
+
+class ClientActor(CoreActor):
+    """A client of a cluster.
+
+    Calls come through its ``admission``; ``tell`` it :class:`Close` to end. When it stops, for
+    whatever reason, every waiting future is set to an error.
+
+    Args:
+        topology: the cluster.
+        admission: through which calls come.
+        transport: instead of ZeroMQ sockets.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        admission: Admission,
+        ready: pykka.Future[None],
+        transport: Transport | None = None,
+        life: Life | None = None,
+    ) -> None:
+        peers = {node.name: node.address for node in topology.nodes}
+        super().__init__(
+            "client",
+            transport
+            or ZeroMQTransport(
+                None, None, peers, message_bytes_max=topology.limits.message_bytes_max
+            ),
+            topology.timing,
+            topology.limits.message_bytes_max,
+            ready,
+            life,
+        )
+        self.core: Client
+        self._topology = topology
+        self._admission = admission
+        self._calls: dict[int, Submit] = {}
+        self._last_call = 0
+        self._deadlines: list[tuple[float, int]] = []
+        self._view = NO_VIEW
+
+    def begin(self) -> None:
+        """Begin a session; it is opened by the first command."""
+        self.run(
+            Client(
+                Member("", new_incarnation()),
+                self._topology.view_server.name,
+                self._topology.contract,
+                self._topology.timing,
+                self._topology.limits,
+                lambda: secrets.token_bytes(TOKEN_BYTES),
+            )
+        )
+
+    # -- calls --------------------------------------------------------------------------------
+
+    def on_told(self, message: Any) -> None:
+        """Take a call, or the end."""
+        if isinstance(message, Submit):
+            self._submit(message)
+        elif isinstance(message, Close):
+            self.core.on_close(self._outbox)
+            self._admission.close()
+            self.actor_inbox.set_timer(CLOSING, message.timeout_s * 1000)
+        else:
+            super().on_told(message)
+
+    def _submit(self, submit: Submit) -> None:
+        self._last_call += 1
+        call = self._last_call
+        self._calls[call] = submit
+        if submit.deadline_s is not None:
+            heapq.heappush(self._deadlines, (submit.deadline_s, call))
+            if self._deadlines[0][1] == call:
+                self._watch_deadlines()
+        self.core.on_call(call, submit.is_query, submit.body)
+
+    def on_complete(self, call: int, outcome: bytes | None, copies: int) -> None:
+        """A call has ended: decode its outcome and hand it over."""
+        submit = self._calls.pop(call, None)
+        if submit is None:
+            return  # its deadline passed before
+        if outcome is None:
+            error = SessionExpired(
+                "the cluster has dropped this client's session; the call may have happened"
+            )
+            self._end(submit, error)
+            return
+        try:
+            result = decode_outcome(outcome)
+        except Exception as raised:  # noqa: BLE001
+            self._end(submit, raised)
+        else:
+            submit.future.set(result)
+            self._admission.ended()
+
+    def _end(self, submit: Submit, error: Exception) -> None:
+        submit.future.set_exception((type(error), error, None))
+        self._admission.ended()
+
+    def on_due(self, timer: Any) -> None:
+        """A deadline has passed."""
+        if timer == CLOSING:
+            self.stop()
+        elif timer == DEADLINE:
+            now_s = time.monotonic()
+            while self._deadlines and self._deadlines[0][0] <= now_s:
+                self._expire(heapq.heappop(self._deadlines)[1])
+            while self._deadlines and self._deadlines[0][1] not in self._calls:
+                heapq.heappop(self._deadlines)  # answered in time
+            self._watch_deadlines()
+
+    def _watch_deadlines(self) -> None:
+        if self._deadlines:
+            left_s = self._deadlines[0][0] - time.monotonic()
+            self.actor_inbox.set_timer(DEADLINE, max(0.0, left_s * 1000))
+
+    def _expire(self, call: int) -> None:
+        submit = self._calls.pop(call, None)
+        if submit is not None:
+            text = f"no answer within {submit.timeout_s} s"
+            self._end(submit, self._unanswered(call, submit.is_query, text))
+
+    def _unanswered(self, call: int, is_query: bool, text: str) -> CallError:
+        """Return the error of a call without a result: certain, where that can be known (R31)."""
+        if self.core.refusal:
+            text += f" (last refusal: {self.core.refusal})"
+        elif not self.core.view.number:
+            address = self._topology.view_server.address
+            text += f" (the view server at {address} names no primary)"
+        if self.core.withdraw(call):
+            return NotSent(f"{text}; it was not sent: it did not happen")
+        if is_query:
+            return OutcomeUnknown(f"{text}; it changes nothing")
+        return OutcomeUnknown(f"{text}; it may have happened, or may still happen")
+
+    # -- events -------------------------------------------------------------------------------
+
+    def on_event(self, event: Event) -> None:
+        """Follow the primary; end when the session has."""
+        if isinstance(event, ViewInstalled):
+            former = self._view.primary
+            if former is not None and former != event.view.primary:
+                self.transport.forget(former.name)
+            self._view = event.view
+        elif isinstance(event, SessionClosed):
+            self.stop()
+        if not isinstance(event, Ignored):
+            logger.info("%s", event)
+
+    def on_finished(self) -> None:
+        """Refuse to go on with a cluster that replicates another class."""
+        if not self.core.other_contract:
+            return
+        text = (
+            f"the cluster agreed on {self.core.other_contract!r}, but "
+            f"{self._topology.path} says {self._topology.contract!r}; nothing was sent"
+        )
+        for call, submit in list(self._calls.items()):
+            if self.core.withdraw(call):
+                del self._calls[call]
+                self._end(submit, WrongMachine(text))
+
+    def close_resources(self) -> None:
+        """Nobody waits for ever: every open call ends with an error."""
+        self._admission.close()
+        failure = self.life.failure
+        text = "the client was closed" if failure is None else f"the client failed: {failure}"
+        for call, submit in list(self._calls.items()):
+            self._end(submit, self._unanswered(call, submit.is_query, text))
+        self._calls.clear()
+        for message in self.actor_inbox.take_told():
+            if isinstance(message, Submit):
+                self._end(message, NotSent(f"{text}; it was not sent: it did not happen"))

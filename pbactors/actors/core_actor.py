@@ -1,0 +1,282 @@
+"""``CoreActor``: drives any protocol core over a transport, on one thread.
+
+The whole driver: what arrived, what was told and which timers are due become calls of the core;
+the core's outbox is performed in order; then the mailbox waits again. The contract it keeps is
+written in ``pbactors.protocol.core``.
+
+An internal error stops the actor loudly and whole: the outbox of the batch in which it happened is
+not performed, so nothing half-done is confirmed or answered. Nothing but an ``Exception`` may reach
+pykka, which would stop every actor of the process otherwise.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import threading
+import weakref
+from abc import abstractmethod
+from typing import Any, Self
+
+import pykka
+
+from pbactors import wire
+from pbactors.actors.mailbox import Batch, Mailbox
+from pbactors.config import Timing
+from pbactors.errors import MalformedMessage, PbactorsError
+from pbactors.protocol import core as effects
+from pbactors.protocol.core import Address, Core, Event, Outbox, Signal, Timer
+from pbactors.protocol.messages import Message
+from pbactors.protocol.view import ViewRecord
+from pbactors.transport.interface import Received, Transport
+
+__all__ = ["CoreActor", "Life"]
+
+logger = logging.getLogger("pbactors")
+
+STOP_TIMEOUT_S = 5.0
+"""How long the end of the interpreter waits for an actor that somebody forgot to stop."""
+
+
+class Life:
+    """What outlives an actor: whether it is closed, and why. Readable from any thread.
+
+    Attributes:
+        closed: set when the actor's sockets are closed and nothing of it will happen any more.
+            pykka's ``actor_stopped`` is set before that.
+        failure: why it stopped by itself, or None.
+    """
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+        self.failure: BaseException | None = None
+
+
+class CoreActor(pykka.ThreadingActor):
+    """An actor that drives one core.
+
+    ``start`` returns when the actor serves, or raises why it cannot. ``tell``, ``ask`` and proxies
+    may be used from any thread; the operations' path between nodes uses none of them.
+
+    Args:
+        name: for logs.
+        transport: not open yet; the actor owns it from here on.
+        timing: intervals.
+        message_bytes_max: the largest message that is looked at.
+        ready: given by ``start``.
+        life: how the actor's end is known outside.
+
+    Attributes:
+        core: what it drives.
+    """
+
+    use_daemon_thread = True  # the interpreter may end; _stop_all closes the sockets before
+    actor_inbox: Mailbox
+
+    def __init__(
+        self,
+        name: str,
+        transport: Transport,
+        timing: Timing,
+        message_bytes_max: int,
+        ready: pykka.Future[None],
+        life: Life | None,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.transport = transport
+        self.timing = timing
+        self.life = life or Life()
+        self.core: Core
+        self._message_bytes_max = message_bytes_max
+        self._ready = ready
+        self._outbox = Outbox()
+
+    @staticmethod
+    def _create_actor_inbox() -> Mailbox:
+        return Mailbox()
+
+    @classmethod
+    def start(cls, *args: Any, **kwargs: Any) -> pykka.ActorRef[Self]:
+        """Start the actor, and return when it serves.
+
+        Raises:
+            StartError: why it cannot; nothing of it is left running.
+        """
+        ready: pykka.Future[None] = pykka.ThreadingFuture()
+        reference = super().start(*args, ready=ready, **kwargs)
+        ready.get()
+        return reference
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Open everything on the actor's own thread; tell the starter how that went."""
+        _running.add(self)
+        try:
+            self.transport.open()
+            self.actor_inbox.attach(self.transport)
+            self.begin()
+        except Exception as error:  # noqa: BLE001
+            self.life.failure = error
+            self._close()
+            self._ready.set_exception()
+            self.stop()
+        else:
+            self._ready.set(None)
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Make the core, and ``run`` it."""
+
+    def run(self, core: Core) -> None:
+        """Drive ``core`` from here on."""
+        for timer in Timer:
+            self.actor_inbox.cancel_timer(timer)
+        self.core = core
+        core.on_start(self._outbox)
+        self._finish()
+
+    def on_stop(self) -> None:
+        """Close everything. pykka calls this on the actor's thread."""
+        self._close()
+
+    def _close(self) -> None:
+        _running.discard(self)
+        self.transport.close()
+        self.close_resources()
+        self.life.closed.set()
+
+    def close_resources(self) -> None:
+        """Close what a subclass holds besides the transport. May be called twice."""
+
+    def _fail(self, error: BaseException) -> None:
+        """An internal error: stop this actor whole, and say so."""
+        self.life.failure = error
+        self._outbox.clear()
+        logger.critical("%s stops: %s: %s", self.name, type(error).__name__, error, exc_info=error)
+        self._close()
+        self.stop()
+
+    # -- batches ------------------------------------------------------------------------------
+
+    def on_receive(self, message: Any) -> Any:
+        """Handle a batch from the mailbox, or a message that somebody asks with."""
+        if not isinstance(message, Batch):
+            return self.on_asked(message)
+        if self.life.failure is None:
+            try:
+                self._handle(message)
+            except BaseException as error:  # noqa: BLE001
+                self._fail(error)
+        return None
+
+    def _handle(self, batch: Batch) -> None:
+        if batch.failure is not None:
+            raise batch.failure
+        for received in batch.received:
+            self._on_body(received)
+        for message in batch.told:
+            self.on_told(message)
+        if batch.late_ms > self.timing.dead_interval_ms / 2:
+            self.core.on_signal(Signal.SLEPT, self._outbox)
+        for timer in batch.due:
+            if isinstance(timer, Timer):
+                self.core.on_timer(timer, self._outbox)
+            else:
+                self.on_due(timer)
+        self._finish()
+
+    def _on_body(self, received: Received) -> None:
+        try:
+            header, message = wire.decode(received.body, self._message_bytes_max)
+        except MalformedMessage as error:
+            self.on_malformed(error)
+            return
+        source = Address(header.node, header.incarnation, header.cluster, received.route)
+        self.on_message(source, message)
+
+    def _finish(self) -> None:
+        """End of a batch: let the core emit what it gathered, and do it."""
+        self.core.flush(self._outbox)
+        self._perform()
+        self.on_finished()
+
+    # -- what subclasses take -----------------------------------------------------------------
+
+    def on_message(self, source: Address, message: Message) -> None:
+        """A message arrived."""
+        self.core.on_message(source, message, self._outbox)
+
+    def on_malformed(self, error: MalformedMessage) -> None:
+        """Bytes arrived that are no message."""
+        logger.debug("%s refuses a message: %s", self.name, error)
+
+    def on_asked(self, message: Any) -> Any:
+        """Answer ``ask``."""
+        raise PbactorsError(f"a {type(self).__name__} takes no {type(message).__name__}")
+
+    def on_told(self, message: Any) -> None:
+        """Take a message of a plain ``tell``."""
+        logger.warning("%s ignores %r", self.name, message)
+
+    def on_due(self, timer: Any) -> None:
+        """Take a timer that is not the core's."""
+
+    def on_event(self, event: Event) -> None:
+        """Take an event of the core; events change nothing."""
+
+    def on_complete(self, call: int, outcome: bytes | None, copies: int) -> None:
+        """Take the end of a call; only a client's core says so."""
+
+    def on_finished(self) -> None:
+        """A batch is done."""
+
+    def persist(self, record: ViewRecord) -> None:
+        """Make a view durable; only a view server's core asks for it."""
+        raise PbactorsError(f"a {type(self).__name__} has no store")
+
+    # -- effects ------------------------------------------------------------------------------
+
+    def _perform(self) -> None:
+        """Do what the core wants, in order; what follows a failure is not done."""
+        for effect in self._outbox.effects:
+            match effect:
+                case effects.Send(target, message):
+                    self.send(target, message)
+                case effects.Complete(call, outcome, copies):
+                    self.on_complete(call, outcome, copies)
+                case effects.SetTimer(timer, delay_ms):
+                    self.actor_inbox.set_timer(timer, delay_ms)
+                case effects.Emit(event):
+                    self.on_event(event)
+                case effects.Persist(record):
+                    self.persist(record)
+                case effects.CancelTimer(timer):
+                    self.actor_inbox.cancel_timer(timer)
+        self._outbox.clear()
+
+    def send(self, target: effects.Target, message: Message) -> None:
+        """Send a message: to a node by name, or back along the way a message came."""
+        body = wire.encode(self.core.cluster, self.core.member, message)
+        if isinstance(target, str):
+            self.transport.send(target, body, bulk=message.bulk)
+        elif target.route:
+            self.transport.reply(target.route, body)
+        else:
+            self.transport.send(target.node, body, bulk=message.bulk)
+
+
+_running: weakref.WeakSet[CoreActor] = weakref.WeakSet()
+
+
+def _stop_all() -> None:
+    """Close the sockets of actors that nobody stopped, before the interpreter goes away."""
+    stopping = [actor.actor_ref.stop(block=False) for actor in list(_running)]
+    for stopped in stopping:
+        with contextlib.suppress(pykka.Timeout, pykka.ActorDeadError):
+            stopped.get(timeout=STOP_TIMEOUT_S)
+
+
+atexit.register(_stop_all)

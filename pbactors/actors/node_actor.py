@@ -1,0 +1,159 @@
+"""``NodeActor``: what view server and replica have in common besides driving a core.
+
+A node publishes heartbeats, answers ``GetStatus``, counts what it refuses, writes its events to the
+log, and begins a new life when its core says that this one is over (R47).
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from typing import Any
+
+import pykka
+
+from pbactors import heartbeat
+from pbactors.actors.core_actor import CoreActor, Life
+from pbactors.actors.incarnations import new_incarnation
+from pbactors.actors.pulse import Pulse
+from pbactors.errors import MalformedMessage
+from pbactors.protocol.core import (
+    Address,
+    Core,
+    Event,
+    Ignored,
+    StartOver,
+    StateInstalled,
+    ViewInstalled,
+)
+from pbactors.protocol.messages import GetStatus, Message, StatusReply
+from pbactors.protocol.view import FRESH, NO_VIEW, Incarnation, Member
+from pbactors.topology import Topology
+from pbactors.transport.interface import Transport
+from pbactors.transport.zeromq import ZeroMQTransport
+
+__all__ = ["NodeActor"]
+
+logger = logging.getLogger("pbactors.node")
+
+HEARTBEAT = "heartbeat"
+"""The driver's own timer, beside those of the core."""
+
+
+class NodeActor(CoreActor):
+    """A node of a topology.
+
+    Args:
+        topology: the cluster.
+        name: which of its nodes this is.
+        transport: instead of ZeroMQ sockets on the node's addresses.
+        life: how the actor's end is known outside.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        name: str,
+        ready: pykka.Future[None],
+        transport: Transport | None = None,
+        life: Life | None = None,
+    ) -> None:
+        node = topology.node(name)
+        peers = {other.name: other.address for other in topology.nodes if other.name != name}
+        super().__init__(
+            name,
+            transport
+            or ZeroMQTransport(
+                node.bind,
+                node.bind_heartbeat,
+                peers,
+                message_bytes_max=topology.limits.message_bytes_max,
+            ),
+            topology.timing,
+            topology.limits.message_bytes_max,
+            ready,
+            life,
+        )
+        self.topology = topology
+        self.pulse: Pulse
+        self._view = NO_VIEW
+        self._over: StartOver | None = None
+        self._news = False
+
+    # -- lives --------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Begin the node's first life in this process."""
+        self._live(FRESH)
+
+    def _live(self, newest: Incarnation) -> None:
+        self.pulse = Pulse(self.topology.name, self.reports_on())
+        self.run(self.make_core(Member(self.name, new_incarnation(newest))))
+        self._beat()
+
+    @abstractmethod
+    def make_core(self, member: Member) -> Core:
+        """Return the core of a new life."""
+
+    def reports_on(self) -> list[str]:
+        """Return the replicas whose liveness this node knows."""
+        return []
+
+    def on_finished(self) -> None:
+        """Begin anew if this life is over; publish news at once."""
+        if self._over is not None:
+            over, self._over = self._over, None
+            self._live(over.newest)
+        elif self._news:
+            self._news = False
+            if self.pulse.changed(self.core):
+                self._beat()
+
+    # -- messages and events ------------------------------------------------------------------
+
+    def on_message(self, source: Address, message: Message) -> None:
+        """Answer ``GetStatus``; everything else is for the core."""
+        if isinstance(message, GetStatus):
+            record = self.pulse.record(self.core, self.transport.counters)
+            self.send(source, StatusReply(record))
+        else:
+            super().on_message(source, message)
+
+    def on_malformed(self, error: MalformedMessage) -> None:
+        """Count junk."""
+        self.pulse.refused["malformed"] += 1
+        super().on_malformed(error)
+
+    def on_event(self, event: Event) -> None:
+        """Count what was ignored, log what is news."""
+        if isinstance(event, Ignored):
+            self.pulse.refused[event.reason] += 1
+            logger.debug("%s: %s", self.name, event)
+            return
+        if isinstance(event, StartOver):
+            self._over = event
+        elif isinstance(event, StateInstalled):
+            self.pulse.jumped(event.op)
+        elif isinstance(event, ViewInstalled):
+            self._forget_former_members(event)
+        self._news = True
+        logger.info("%s: %s", self.name, event)
+
+    def _forget_former_members(self, event: ViewInstalled) -> None:
+        """Drop what is queued for members of the view before: a socket of its own per view."""
+        for member in self._view.members():
+            if member.name != self.name and member not in event.view.members():
+                self.transport.forget(member.name)
+        self._view = event.view
+
+    # -- heartbeats ---------------------------------------------------------------------------
+
+    def on_due(self, timer: Any) -> None:
+        """Publish at the interval."""
+        if timer == HEARTBEAT:
+            self._beat()
+
+    def _beat(self) -> None:
+        record = self.pulse.beat(self.core, self.transport.counters)
+        self.transport.publish(heartbeat.TOPIC, record)
+        self.actor_inbox.set_timer(HEARTBEAT, self.timing.heartbeat_interval_ms)

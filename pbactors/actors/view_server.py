@@ -1,0 +1,88 @@
+"""``ViewServerActor``: the view service on real sockets, with a durable store."""
+
+from __future__ import annotations
+
+import pykka
+
+from pbactors.actors.core_actor import Life
+from pbactors.actors.node_actor import NodeActor
+from pbactors.errors import StoreUnavailable
+from pbactors.protocol.view import Member, ViewRecord
+from pbactors.protocol.view_service import ViewService
+from pbactors.topology import Topology
+from pbactors.transport.interface import Transport
+from pbactors.view_store import ViewStore, open_store
+
+__all__ = ["ViewServerActor"]
+
+
+class ViewServerActor(NodeActor):
+    """The node that decides who is primary and who is backup.
+
+    Args:
+        topology: the cluster.
+        form_new: form a new cluster in ``state_dir``, whatever stands there; without it a missing
+            store is an error (R46).
+        store: instead of the sqlite3 store in ``state_dir``; opened and used on the actor's thread.
+        transport: instead of ZeroMQ sockets on the node's addresses.
+        life: how the actor's end is known outside.
+
+    Raises:
+        AddressUnavailable: from ``start``: an address is taken.
+        StoreUnavailable: from ``start``: the store is missing, locked, corrupt or foreign.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        ready: pykka.Future[None],
+        form_new: bool = False,
+        store: ViewStore | None = None,
+        transport: Transport | None = None,
+        life: Life | None = None,
+    ) -> None:
+        super().__init__(topology, topology.view_server.name, ready, transport, life)
+        self._form_new = form_new
+        self._store = store
+
+    def begin(self) -> None:
+        """Open the store on the actor's thread, and go on from what it holds."""
+        if self._store is None:
+            self._store = open_store(
+                self.topology.state_dir,
+                form_new=self._form_new,
+                cluster_name=self.topology.name,
+            )
+        super().begin()
+
+    def make_core(self, member: Member) -> ViewService:
+        """Return a view service that continues the stored view."""
+        return ViewService(
+            member,
+            self._stored(),
+            self.reports_on(),
+            self.topology.contract,
+            self.topology.timing,
+        )
+
+    def _stored(self) -> ViewRecord:
+        record = None if self._store is None else self._store.load()
+        if record is None:
+            raise StoreUnavailable("the view store holds no cluster; form one with form_new")
+        return record
+
+    def reports_on(self) -> list[str]:
+        """Return the names of the topology's replicas."""
+        return [node.name for node in self.topology.replicas]
+
+    def persist(self, record: ViewRecord) -> None:
+        """Make a view durable before anyone hears of it (R14)."""
+        if self._store is None:
+            raise StoreUnavailable("the view store is closed")
+        self._store.save(record)
+
+    def close_resources(self) -> None:
+        """Release the store and its lock."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None

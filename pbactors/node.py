@@ -1,0 +1,119 @@
+"""Starting nodes from a topology, in this process."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pykka
+
+from pbactors.actors.core_actor import Life
+from pbactors.actors.replica import ReplicaActor
+from pbactors.actors.view_server import ViewServerActor
+from pbactors.errors import MachineUnavailable
+from pbactors.machines import StateMachine
+from pbactors.topology import Topology, load
+
+__all__ = ["RunningNode", "load_machine", "start_node"]
+
+STOP_TIMEOUT_S = 5.0
+"""How long ``stop`` waits for a node, which has nothing slow to do."""
+
+
+def load_machine(topology: Topology) -> type[StateMachine]:
+    """Import the class that a topology names. The folder of the file is on the import path.
+
+    Raises:
+        MachineUnavailable: it cannot be imported, or is no ``StateMachine``.
+    """
+    module_name, _, class_name = topology.machine.partition(":")
+    folder = str(topology.folder.resolve())
+    if folder not in sys.path:
+        sys.path.append(folder)
+    where = f"{topology.path}: cluster.machine = {topology.machine!r}"
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in class_name.split("."):
+            found = getattr(found, part)
+    except Exception as error:
+        raise MachineUnavailable(
+            f"{where}: cannot be imported: {type(error).__name__}: {error}. Expected module:Class "
+            f"on the import path or beside the file, for example pbactors.machines.kv:KeyValueStore"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, StateMachine)):
+        raise MachineUnavailable(f"{where}: {found!r} is no subclass of pbactors.StateMachine")
+    return found
+
+
+class RunningNode:
+    """A node that runs in this process. Usable from any thread, and in a ``with`` block.
+
+    Attributes:
+        name: the node's name in the topology.
+        actor: the pykka actor.
+    """
+
+    def __init__(self, name: str, actor: pykka.ActorRef[Any], life: Life) -> None:
+        self.name = name
+        self.actor = actor
+        self._life = life
+
+    def is_running(self) -> bool:
+        """Tell whether it serves: it was not stopped, and did not stop by itself."""
+        return not self._life.closed.is_set()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why it stopped by itself, or None."""
+        return self._life.failure
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until it has stopped, for ``timeout_s`` seconds at most; tell whether it has."""
+        return self._life.closed.wait(timeout_s)
+
+    def stop(self) -> None:
+        """Stop it, and return when its sockets are closed. Repeating is harmless."""
+        self.actor.stop(block=False)
+        self._life.closed.wait(STOP_TIMEOUT_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def start_node(
+    topology: Topology | str | Path, name: str, *, form_new: bool = False
+) -> RunningNode:
+    """Start one node of a topology in this process, and return when it serves.
+
+    Args:
+        topology: a topology, or the path of its file.
+        name: which of its nodes.
+        form_new: for a view server: form a new cluster. Without it, the store of an existing
+            cluster must be there.
+
+    Raises:
+        TopologyError: the file is wrong, or there is no node of that name.
+        AddressUnavailable: an address is taken.
+        MachineUnavailable: the class to replicate cannot be loaded.
+        StoreUnavailable: the view server's store is missing, locked, corrupt or foreign.
+    """
+    if not isinstance(topology, Topology):
+        topology = load(topology)
+    life = Life()
+    actor: pykka.ActorRef[Any]
+    if topology.node(name).role == "view_server":
+        actor = ViewServerActor.start(topology, form_new=form_new, life=life)
+    else:
+        actor = ReplicaActor.start(topology, name, load_machine(topology), life=life)
+    return RunningNode(name, actor, life)

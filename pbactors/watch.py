@@ -1,0 +1,87 @@
+"""Watching a cluster: ``tail`` follows heartbeats, ``ask_nodes`` asks each node once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pbactors import heartbeat, wire
+from pbactors.errors import MalformedMessage
+from pbactors.heartbeat import Arrival, GapDetector, Record
+from pbactors.protocol.messages import GetStatus, StatusReply
+from pbactors.protocol.view import FRESH, Member
+from pbactors.topology import Topology, load
+from pbactors.transport.ask import ask_once
+from pbactors.transport.subscriber import Subscriber
+
+__all__ = ["Beat", "ask_nodes", "tail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """One heartbeat, and what its sequence number says about those before it.
+
+    Attributes:
+        record: what the node says of itself.
+        missed: heartbeats of this node that were lost on the way; PUB sockets drop without a word.
+        restarted: whether the node has begun a new, empty life since its last heartbeat.
+    """
+
+    record: Record
+    missed: int
+    restarted: bool
+
+
+def tail(topology: str | Path | Topology, timeout_s: float | None = None) -> Iterator[Beat]:
+    """Yield the heartbeats of all nodes as they come. Junk is passed over.
+
+    Args:
+        topology: a topology, or the path of its file.
+        timeout_s: end after so many seconds; None goes on for ever.
+
+    Raises:
+        TopologyError: the file is wrong.
+    """
+    if not isinstance(topology, Topology):
+        topology = load(topology)
+    gaps = GapDetector()
+    addresses = {node.name: node.heartbeat for node in topology.nodes}
+    until_s = None if timeout_s is None else time.monotonic() + timeout_s
+    with Subscriber(addresses, heartbeat.TOPIC) as subscriber:
+        while True:
+            left_ms = None if until_s is None else (until_s - time.monotonic()) * 1000
+            received = subscriber.receive(left_ms)
+            if received is None:
+                return
+            try:
+                record = heartbeat.decode(received.body)
+            except MalformedMessage:
+                continue
+            arrival: Arrival = gaps.feed(record)
+            if not arrival.outdated:
+                yield Beat(record, arrival.missed, arrival.restarted)
+
+
+def ask_nodes(topology: Topology, timeout_s: float = 0.7) -> dict[str, Record]:
+    """Ask every node what it is, all at once.
+
+    Args:
+        topology: whose nodes to ask.
+        timeout_s: for all of them together.
+
+    Returns:
+        Records by node name; a node that did not answer in time is missing.
+    """
+    body = wire.encode(b"", Member("", FRESH), GetStatus())
+    addresses = {node.name: node.address for node in topology.nodes}
+    records = {}
+    for name, answer in ask_once(addresses, body, timeout_s * 1000).items():
+        try:
+            _, message = wire.decode(answer)
+            if isinstance(message, StatusReply):
+                records[name] = heartbeat.decode(message.record)
+        except MalformedMessage:
+            continue
+    return records
