@@ -116,7 +116,7 @@ class Network:
         rank = self._new_incarnation()
         tokens = iter(f"{name}{count}".encode().ljust(16) for count in range(1000))
         core = Client(
-            Member("", rank), VIEW, self.timing, self.limits, lambda: next(tokens)
+            Member("", rank), VIEW, CONTRACT, self.timing, self.limits, lambda: next(tokens)
         )
         self._start(name, core)
 
@@ -201,8 +201,7 @@ class Network:
 
     def _send(self, name: str, core: Core, target: effects.Target, message: Message) -> None:
         to_name = target if isinstance(target, str) else target.route.decode()
-        sender = "" if isinstance(core, Client) else name
-        body = wire.encode(core.cluster, sender, core.member.incarnation, message)
+        body = wire.encode(core.cluster, core.member, message)
         self.in_flight.append(Packet(name, to_name, name.encode(), body, message))
 
     def deliver(self, packet: Packet, keep: bool = False) -> None:
