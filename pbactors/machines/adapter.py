@@ -219,9 +219,11 @@ class ReplicatedMachine(Machine):
         return self._assembler
 
     def _take_header(self, header: object) -> None:
-        if type(header) is not tuple or len(header) != 3 or header[0] != _SNAPSHOT_FORMAT:
+        if type(header) is not tuple or [type(part) for part in header] != [int, str, tuple]:
             raise MalformedMessage("no snapshot that this version reads")
-        _, identity, checked = header
+        version, identity, checked = header
+        if version != _SNAPSHOT_FORMAT or not all(type(mark) is str for mark in checked):
+            raise MalformedMessage("no snapshot that this version reads")
         if identity != self.identity:
             raise MalformedMessage(f"a snapshot of another class than {self.identity}")
         self._checked = set(checked)

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 from pbactors.errors import MalformedMessage
 from pbactors.machines.context import Context
 
-__all__ = ["Kind", "StateMachine", "command", "interface", "query"]
+__all__ = ["Kind", "StateMachine", "command", "interface", "kind_of", "query"]
 
 Kind: TypeAlias = Literal["command", "query"]
 
@@ -72,7 +72,8 @@ class StateMachine:
     Its attributes are its state. They are plain values: None, bool, int, float, str, bytes, list,
     tuple, dict, set, frozenset and aware datetime, and no list, dict or set is held in two places,
     because a copy of the state would hold two of them. ``__init__`` takes no arguments, needs no
-    ``super().__init__()`` and has no context; it must do the same on every host.
+    ``super().__init__()`` and has no context; it must do the same on every host. A dict keeps its
+    order in every copy. A set has none to rely on: sort it before its order can show.
 
     **What is checked when** (R52). The whole state, up to 100,000 values of it, after the first
     run of each command that returns and after the first that raises. After every other command,
@@ -120,8 +121,8 @@ class StateMachine:
         Called once for each, in order. It should cost time in proportion to the piece, because
         the node does nothing else meanwhile.
         """
-        if type(piece) is not dict:
-            raise MalformedMessage("attributes are a dict")
+        if type(piece) is not dict or not all(type(name) is str for name in piece):
+            raise MalformedMessage("attributes are a dict with names as keys")
         vars(self).clear()
         vars(self).update(piece)
 
@@ -170,6 +171,21 @@ def _refuse_class_attributes(cls: type[StateMachine]) -> str | None:
                 "it in __init__, or spell it in capitals if it is a constant"
             )
     return None
+
+
+def kind_of(method: Callable[..., object]) -> Kind:
+    """Return whether a method is a command or a query.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    kind: Kind | None = getattr(method, _MARK, None)
+    if kind is None:
+        raise TypeError(
+            f"{method!r} is no command or query; give one of the replicated class, "
+            "for example KeyValueStore.put"
+        )
+    return kind
 
 
 def interface(cls: type[StateMachine]) -> Mapping[str, Kind]:

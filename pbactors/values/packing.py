@@ -93,10 +93,8 @@ SHAPES: Final = {shape.letter: shape for shape in (TUPLE, SET, FROZENSET)}
 # -- packing ------------------------------------------------------------------------------------
 
 
-def _pack_integer(value: object) -> Any:
-    """Carry an int that msgpack has no room for: called by its packer."""
-    if type(value) is not int:
-        raise RefusedError
+def _pack_integer(value: int) -> Any:
+    """Carry what msgpack has no room for: after ``plain`` that can only be a large int."""
     size_bytes = value.bit_length() // 8 + 1
     return msgpack.ExtType(_INTEGER, value.to_bytes(size_bytes, "big", signed=True))
 

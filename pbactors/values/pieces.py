@@ -301,8 +301,9 @@ _OPENED: Final[dict[Shape, Callable[[], _Sequence | _Set | _Dict]]] = {
 class Assembler:
     """Builds values again from the pieces of a :class:`Splitter`, in order.
 
-    A piece costs time in proportion to its size. Where a large tuple, frozenset or text ends, its
-    parts are copied once more, at the speed of copying memory.
+    A piece costs time in proportion to its size, but for two things that go at the speed of copying
+    memory: now and then the table of a large dict or set grows, and where a large tuple, frozenset
+    or text ends, its parts are copied once more.
     """
 
     def __init__(self) -> None:
@@ -364,8 +365,8 @@ class Assembler:
 
     def _take(self, token: object, reader: Reader) -> None:
         if type(token) is list:
-            # The list around the items takes the place of what is open.
-            refuse_deep(token, reader.containers, DEPTH_MAX + 1 - len(self._open))
+            # The list around the items is one level more; a text stands below the last container.
+            refuse_deep(token, reader.containers, max(1, DEPTH_MAX + 1 - len(self._open)))
             self._fill(token)
         elif token is _END:
             reader.loose -= 1
