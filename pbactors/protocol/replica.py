@@ -225,8 +225,12 @@ class Replica(ViewFollower):
         self._start_over(message.newest, "a newer incarnation of this node has pinged", out)
 
     def on_abandon(self, source: Address, message: Abandon, out: Outbox) -> None:
-        """An operator gave up this cluster: begin anew, empty."""
-        self._start_over(self.member.incarnation, "the cluster was abandoned", out)
+        """An operator gave up this cluster: begin anew, empty, unless its state is right here."""
+        if isinstance(self.role, Primary) and self.role.operating:
+            text = f"{self.member.name} serves as primary: nothing is lost"
+            out.send(source, Refused(self.view.number, Reason.STILL_SERVING, text))
+        else:
+            self._start_over(self.member.incarnation, "the cluster was abandoned", out)
 
     def on_refused(self, source: Address, message: Refused, out: Outbox) -> None:
         """The view server does not want this node; keep the reason for people."""
