@@ -1,8 +1,8 @@
 """What must hold in every world, as named predicates over a set of cores.
 
-A *world* is all that an outside observer sees at one moment: the durable view record, the history of
-views, the running replicas, and how much was answered. Simulator, explorer and tests check the same
-predicates after every step. Each returns which promise is broken and how, or None.
+A *world* is all that an outside observer sees at one moment: the durable view record, the history
+of views, the running replicas, and how much was answered. Simulator, explorer and tests check the
+same predicates after every step. Each returns which promise is broken and how, or None.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def cores_are_valid(world: World) -> str | None:
 
 
 def one_history(world: World) -> str | None:
-    """There is one history of views: numbers +1, every primary from the pair before (R1, R3, R4)."""
+    """There is one history: numbers +1, every primary from the pair before (R1, R3, R4)."""
     for before, after in zip(world.records, world.records[1:], strict=False):
         if after.view == before.view:
             if before.acked and not after.acked:
