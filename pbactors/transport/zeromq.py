@@ -45,14 +45,9 @@ EVERYWHERE: Options = {
     # A peer whose kernel accepts while its process is frozen must not hold a connection half made
     # for the default of 30 s.
     zmq.HANDSHAKE_IVL: 2000,
-}
-
-# For every socket that connects. It beats for both ends: its pings carry the time to live after
-# which the other end drops the connection, so that those who only bind need not disturb strangers
-# that do not know ZMTP heartbeats.
-CONNECTING: Options = {
-    # Without heartbeats a frozen peer is never noticed. libzmq's own thread answers them, so a
-    # busy interpreter keeps its connections.
+    # Without heartbeats a frozen peer is never noticed, and TCP keepalive does not help: its
+    # kernel answers that. Both ends beat, since the time to live that a beat carries is void after
+    # the next other message. libzmq's own thread answers, so a busy interpreter stays connected.
     zmq.HEARTBEAT_IVL: 150,
     # At 1 % packet loss, pauses of 300 ms happen on healthy links, and none of 400 ms.
     zmq.HEARTBEAT_TIMEOUT: 500,
@@ -63,30 +58,20 @@ CONNECTING: Options = {
     zmq.RECONNECT_IVL_MAX: 1000,
 }
 
-# For every socket that binds.
-BINDING: Options = {
-    # Strangers may connect without heartbeats; a host that vanished must not keep its connection
-    # for ever. Seconds.
-    zmq.TCP_KEEPALIVE: 1,
-    zmq.TCP_KEEPALIVE_IDLE: 30,
-    zmq.TCP_KEEPALIVE_INTVL: 10,
-    zmq.TCP_KEEPALIVE_CNT: 3,
-}
-
-# Bounds on memory, not flow control: they count messages, and the kernel's buffers add to them.
-# The protocol's own windows stay far below.
-ROUTER: Options = BINDING | {
+# The high-water marks bound memory and are no flow control: they count messages, and the kernel's
+# buffers add to them. The protocol's own windows stay far below.
+ROUTER: Options = {
     zmq.SNDHWM: 1000,
     zmq.RCVHWM: 1000,
     # Without it a reply to a caller that is gone or too slow vanishes uncounted.
     zmq.ROUTER_MANDATORY: 1,
 }
-PUBLISHER: Options = BINDING | {zmq.SNDHWM: 1000}
-SUBSCRIBER: Options = CONNECTING | {zmq.RCVHWM: 1000}
+PUBLISHER: Options = {zmq.SNDHWM: 1000}
+SUBSCRIBER: Options = {zmq.RCVHWM: 1000}
 # IMMEDIATE: queue for a peer that is connected, and drop that queue with the connection. Else what
 # was meant for a dead peer reaches the one that comes back under its name.
-REQUESTS: Options = CONNECTING | {zmq.IMMEDIATE: 1, zmq.SNDHWM: 256, zmq.RCVHWM: 1000}
-BULK: Options = CONNECTING | {zmq.IMMEDIATE: 1, zmq.SNDHWM: 32, zmq.RCVHWM: 32}
+REQUESTS: Options = {zmq.IMMEDIATE: 1, zmq.SNDHWM: 256, zmq.RCVHWM: 1000}
+BULK: Options = {zmq.IMMEDIATE: 1, zmq.SNDHWM: 32, zmq.RCVHWM: 32}
 
 HELD_MAX = 16
 """Messages per channel that wait for a connection to come about."""

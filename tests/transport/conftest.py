@@ -99,6 +99,15 @@ def kit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     made.close()
 
 
+@pytest.fixture(params=["tcp", "ipc", "inproc"])
+def socket_kit(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Kit]:
+    made = Kit(request.param, str(tmp_path_factory.mktemp("s")))
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def tcp_kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
     made = Kit("tcp", str(tmp_path_factory.mktemp("t")))
