@@ -11,6 +11,7 @@ operation (R30).
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import ClassVar
 
@@ -96,11 +97,13 @@ class Client(ViewFollower):
         self._opening = False  # whether an opening is under way
         self._closing = False  # whether the user has ended
         self._closed = False  # whether the closing has its number
-        self._waiting: dict[int, tuple[bool, bytes]] = {}  # call -> is it a query, body
-        self._commands: dict[int, tuple[int, Kind, bytes]] = {}  # number -> call, kind, body
-        self._queries: dict[
-            int, tuple[int, bytes]
-        ] = {}  # call, which is the query id -> after, body
+        # Ordered dicts, because the first of a plain one is found in O(deleted before it).
+        # call -> (is it a query, body): not sent yet
+        self._waiting: OrderedDict[int, tuple[bool, bytes]] = OrderedDict()
+        # request number -> (call, kind, body): sent and not answered
+        self._commands: OrderedDict[int, tuple[int, Kind, bytes]] = OrderedDict()
+        # call, which serves as query id -> (after, body): sent and not answered
+        self._queries: OrderedDict[int, tuple[int, bytes]] = OrderedDict()
         self._last_number = 0
         self._send_again = False  # whether the next flush repeats everything unanswered
         # patience
@@ -208,7 +211,8 @@ class Client(ViewFollower):
         for call in lost:
             out.complete(call, None, 0)
         # whatever these queries had to see was answered, so it is in the state, or is lost
-        self._queries = {query: (0, body) for query, (_, body) in self._queries.items()}
+        for query, (_, body) in self._queries.items():
+            self._queries[query] = (0, body)
         self._send_again = True
         out.emit(SessionClosed() if self._closing else SessionLost(message.session))
 
@@ -363,9 +367,9 @@ class Client(ViewFollower):
         """Return an independent copy."""
         copy = object.__new__(Client)
         copy.__dict__.update(self.__dict__)
-        copy._waiting = dict(self._waiting)
-        copy._commands = dict(self._commands)
-        copy._queries = dict(self._queries)
+        copy._waiting = OrderedDict(self._waiting)
+        copy._commands = OrderedDict(self._commands)
+        copy._queries = OrderedDict(self._queries)
         return copy
 
     def freeze(self) -> Hashable:

@@ -219,6 +219,9 @@ class Replica(ViewFollower):
 
     def on_superseded(self, source: Address, message: Superseded, out: Outbox) -> None:
         """A newer life of this name exists: this one is over (R47)."""
+        if source.node != self.view_server:
+            out.emit(Ignored(Superseded, "not from the view server"))
+            return
         if message.target != self.member.incarnation:
             out.emit(Ignored(Superseded, "meant for another life of this node"))
             return

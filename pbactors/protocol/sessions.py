@@ -11,6 +11,7 @@ that stayed behind with the old primary would let the command take effect twice.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 
 from pbactors import values
@@ -65,7 +66,7 @@ class Sessions:
 
     def __init__(self, sessions_max: int) -> None:
         self.sessions_max = sessions_max
-        self._sessions: dict[int, Session] = {}
+        self._sessions: OrderedDict[int, Session] = OrderedDict()
         self._by_token: dict[bytes, int] = {}
 
     def __len__(self) -> int:
@@ -111,7 +112,7 @@ class Sessions:
         entry.last = number
         entry.raise_floor(floor)
         entry.results[number] = outcome
-        self._sessions[session] = self._sessions.pop(session)  # now the most recently used
+        self._sessions.move_to_end(session)  # now the most recently used
         return (session, number, outcome)
 
     def _open(self, op: int, token: bytes) -> int:
@@ -176,7 +177,9 @@ class Sessions:
     def clone(self) -> Sessions:
         """Return an independent copy."""
         copy = Sessions(self.sessions_max)
-        copy._sessions = {session: entry.clone() for session, entry in self._sessions.items()}
+        copy._sessions = OrderedDict(
+            (session, entry.clone()) for session, entry in self._sessions.items()
+        )
         copy._by_token = dict(self._by_token)
         return copy
 

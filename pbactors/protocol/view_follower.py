@@ -16,7 +16,7 @@ from pbactors.protocol.core import (
     Outbox,
     ViewAcknowledged,
 )
-from pbactors.protocol.messages import Message, ViewReply
+from pbactors.protocol.messages import Message, Superseded, ViewReply
 from pbactors.protocol.view import NO_VIEW, Member, View
 
 __all__ = ["ViewFollower"]
@@ -42,13 +42,13 @@ class ViewFollower(Core):
 
     def on_message(self, source: Address, message: Message, out: Outbox) -> None:
         """Hand over one message; the view server's first reply names the cluster."""
-        if not self.cluster and source.cluster and self._is_view_reply(source, message):
+        if not self.cluster and source.cluster and self._from_view_server(source, message):
             self.cluster = source.cluster
             out.emit(ClusterJoined(self.cluster))
         super().on_message(source, message, out)
 
-    def _is_view_reply(self, source: Address, message: Message) -> bool:
-        return isinstance(message, ViewReply) and source.node == self.view_server
+    def _from_view_server(self, source: Address, message: Message) -> bool:
+        return isinstance(message, ViewReply | Superseded) and source.node == self.view_server
 
     def on_view_reply(self, source: Address, reply: ViewReply, out: Outbox) -> None:
         """Adopt a higher view (R30)."""
