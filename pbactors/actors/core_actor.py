@@ -24,7 +24,7 @@ import pykka
 from pbactors import wire
 from pbactors.actors.mailbox import Batch, Mailbox
 from pbactors.config import Timing
-from pbactors.errors import MalformedMessage, PbactorsError
+from pbactors.errors import InvariantViolated, MalformedMessage, PbactorsError
 from pbactors.protocol import core as effects
 from pbactors.protocol.core import Address, Core, Event, Outbox, Signal, Timer
 from pbactors.protocol.messages import Message
@@ -198,8 +198,11 @@ class CoreActor(pykka.ThreadingActor):
         self.on_message(source, message)
 
     def _finish(self) -> None:
-        """End of a batch: let the core emit what it gathered, and do it."""
+        """End of a batch: let the core emit what it gathered, and do it if all is well."""
         self.core.flush(self._outbox)
+        broken = self.core.invalid()
+        if broken is not None:
+            raise InvariantViolated(broken)
         self._perform()
         self.on_finished()
 

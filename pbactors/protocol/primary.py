@@ -21,14 +21,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from pbactors.config import Limits
 from pbactors.errors import InvariantViolated, UnsupportedValue
 from pbactors.protocol.core import Address, Outbox, RoleChanged
+from pbactors.protocol.intake import Intake, WaitingQuery
 from pbactors.protocol.messages import Confirm, Forward, Piece, PieceReceived, Reason, Request
-from pbactors.protocol.operations import Kind, Operation, Query, in_order
+from pbactors.protocol.operations import Operation
 from pbactors.protocol.replies import Replies
 from pbactors.protocol.state import ReplicatedState
 from pbactors.protocol.state_transfer import OutgoingTransfer
@@ -51,23 +52,6 @@ class OrderedBatch(NamedTuple):
     def end(self) -> int:
         """The op number of the last of them."""
         return self.first + len(self.operations) - 1
-
-
-@dataclass(slots=True)
-class WaitingQuery:
-    """A query that is not answered yet.
-
-    Attributes:
-        source: who asked.
-        query: what.
-        position: it sees the state right after this op number; None until placed.
-        confirm: the confirm number whose echo it waits for; None until one is sent.
-    """
-
-    source: Address
-    query: Query
-    position: int | None = None
-    confirm: int | None = None
 
 
 class Primary:
@@ -93,18 +77,13 @@ class Primary:
         self._limits = limits
         self._stamps = stamps
         self._replies = Replies(limits)
-        # what was taken, in order of arrival, and has no place in the order yet
-        self._gathered: deque[Operation | WaitingQuery] = deque()
+        self._intake = Intake(state, self._replies, limits)
         # what has its place and is not executed yet: the front of it is forwarded
         self._ordered: deque[OrderedBatch] = deque()
         self._ordered_end = state.op
         self._ordered_stamp = state.stamp
-        self._pending = 0
         self._forwarded = 0
         self._queries: deque[WaitingQuery] = deque()
-        self._asked: set[tuple[bytes, int]] = set()
-        self._taken: dict[int, int] = {}
-        self._opening: dict[bytes, Address] = {}
         self._confirm = 0
         self._echo = 0
         self._repeat = False
@@ -147,77 +126,8 @@ class Primary:
     # -- clients ------------------------------------------------------------------------------
 
     def on_request(self, source: Address, request: Request) -> None:
-        """Take operations and queries, each query right behind the command it must see."""
-        for operation, query in in_order(request.operations, request.queries):
-            if operation is not None:
-                self._take_operation(source, operation)
-            if query is not None:
-                self._take_query(source, query)
-
-    def _take_operation(self, source: Address, operation: Operation) -> None:
-        session, number, floor, kind, body = operation
-        if kind == Kind.OPEN:
-            self._take_opening(source, operation)
-            return
-        entry = self.state.sessions.get(session)
-        if entry is None:
-            self._replies.session_gone(source, session)
-            return
-        if number < entry.floor:
-            return  # the client has said it has this result
-        if number <= entry.last:
-            self._replies.result(source, (session, number, entry.results[number]))
-            return
-        taken = self._taken.get(session, entry.last)
-        if number <= taken:
-            self._replies.route(session, source)  # pending; the client may have moved
-        elif number != taken + 1:
-            return  # behind a gap that the client will fill (R38)
-        elif number >= floor + self._limits.session_window:
-            self._replies.refuse(source, Reason.OVERLOADED, "the session's window is full")
-        elif self._pending >= self._limits.pending_operations_max:
-            self._replies.refuse(source, Reason.OVERLOADED, "too many commands are pending")
-        elif len(body) > self._limits.operation_bytes_max:
-            self._replies.refuse(source, Reason.OVERLOADED, "the arguments are too large")
-        else:
-            self._taken[session] = number
-            self._replies.route(session, source)
-            self._gather(operation)
-
-    def _take_opening(self, source: Address, operation: Operation) -> None:
-        token = operation[4]
-        known = self.state.sessions.opened_by(token)
-        if known is not None:
-            self._replies.result(source, (known, 0, token))
-        elif token in self._opening:
-            self._opening[token] = source
-        elif self._pending >= self._limits.pending_operations_max:
-            self._replies.refuse(source, Reason.OVERLOADED, "too many commands are pending")
-        else:
-            self._opening[token] = source
-            self._gather(operation)
-
-    def _gather(self, operation: Operation) -> None:
-        self._pending += 1
-        self._gathered.append(operation)
-
-    def _take_query(self, source: Address, query: Query) -> None:
-        number, session, after, _ = query
-        key = (source.route, number)
-        if key in self._asked:
-            return
-        if after:
-            entry = self.state.sessions.get(session)
-            if entry is None:
-                self._replies.session_gone(source, session)
-                return
-            if after > self._taken.get(session, entry.last):
-                return  # its command is not here yet; both will come again
-        if len(self._asked) >= self._limits.waiting_queries_max:
-            self._replies.refuse(source, Reason.OVERLOADED, "too many queries are waiting")
-            return
-        self._asked.add(key)
-        self._gathered.append(WaitingQuery(source, query))
+        """Take a client's operations and queries."""
+        self._intake.on_request(source, request)
 
     # -- backup -------------------------------------------------------------------------------
 
@@ -283,7 +193,7 @@ class Primary:
         return 1 if self.view.backup is None else 2
 
     def _order_all(self) -> None:
-        while self._gathered:
+        while self._intake.gathered:
             self._order_batch()
 
     def _order_batch(self) -> None:
@@ -291,8 +201,9 @@ class Primary:
         operations: list[Operation] = []
         size = 0
         first = self._ordered_end + 1
-        while self._gathered:
-            item = self._gathered[0]
+        gathered = self._intake.gathered
+        while gathered:
+            item = gathered[0]
             if isinstance(item, WaitingQuery):
                 item.position = self._ordered_end + len(operations)
                 self._queries.append(item)
@@ -304,7 +215,7 @@ class Primary:
                 ):
                     break
                 operations.append(item)
-            self._gathered.popleft()
+            gathered.popleft()
         if operations:
             self._ordered_stamp = self._stamps(self._ordered_stamp)
             self._ordered.append(OrderedBatch(first, self._ordered_stamp, tuple(operations)))
@@ -323,11 +234,13 @@ class Primary:
             self._forwarded += 1
             self._sent_end = max(self._sent_end, batch.end)
             sent = True
-        unproven = [waiting for waiting in self._queries if waiting.confirm is None]
+        unproven = bool(self._queries) and self._queries[-1].confirm is None
         if (unproven or (self._repeat and self._queries)) and not sent:
             self._send_forward(OrderedBatch(self._ordered_end + 1, b"", ()), confirm, out)
             sent = True
-        for waiting in unproven:
+        for waiting in reversed(self._queries):
+            if waiting.confirm is not None:
+                break
             waiting.confirm = confirm
         self._repeat = False
         if sent:
@@ -401,18 +314,7 @@ class Primary:
             raise InvariantViolated(
                 f"R37: a query at op {self.state.op} would be overtaken by the next command"
             )
-        self._pending -= 1
-        result = self.state.execute(stamp, operation)
-        session, number, _, kind, body = operation
-        if kind == Kind.OPEN:
-            source = self._opening.pop(body, None)
-            if source is not None and result is not None:
-                self._replies.result(source, result)
-            return
-        self._replies.executed(session, result)
-        if self._taken.get(session) == number:  # nothing of it is pending any more
-            del self._taken[session]
-            self._replies.drop_route(session)
+        self._intake.executed(operation, self.state.execute(stamp, operation))
 
     def _answer_queries(self) -> None:
         alone = self.view.backup is None
@@ -423,21 +325,11 @@ class Primary:
             if not alone and (waiting.confirm is None or waiting.confirm > self._echo):
                 return
             self._queries.popleft()
-            self._asked.discard((waiting.source.route, waiting.query[0]))
-            outcome = self.state.query(waiting.query)
-            self._replies.answer(waiting.source, (waiting.query[0], outcome))
+            self._intake.answered(waiting, self.state.query(waiting.query))
 
     def leave(self, view: View, out: Outbox) -> None:
         """End of the role: tell the clients that wait to ask elsewhere (R39, R40)."""
-        for item in self._gathered:
-            if isinstance(item, WaitingQuery):
-                self._replies.refuse(item.source, Reason.NOT_PRIMARY, "no longer primary")
-        for waiting in self._queries:
-            self._replies.refuse(waiting.source, Reason.NOT_PRIMARY, "no longer primary")
-        for source in self._opening.values():
-            self._replies.refuse(source, Reason.NOT_PRIMARY, "no longer primary")
-        for session in self._taken:
-            self._replies.refuse_session(session, Reason.NOT_PRIMARY, "no longer primary")
+        self._intake.refuse_all(Reason.NOT_PRIMARY, "no longer primary")
         self._replies.flush(view, 0, out)
 
     # -- copies -------------------------------------------------------------------------------
@@ -449,14 +341,9 @@ class Primary:
         copy.state = state
         copy._replies = self._replies.clone()
         copy._transfer = None if self._transfer is None else self._transfer.clone(state)
-        copy._gathered = deque(
-            replace(item) if isinstance(item, WaitingQuery) else item for item in self._gathered
-        )
+        copy._intake = self._intake.clone(state, copy._replies)
         copy._queries = deque(replace(waiting) for waiting in self._queries)
         copy._ordered = deque(self._ordered)
-        copy._asked = set(self._asked)
-        copy._taken = dict(self._taken)
-        copy._opening = dict(self._opening)
         return copy
 
     def freeze(self) -> Hashable:
@@ -465,18 +352,10 @@ class Primary:
             "primary",
             self.operating,
             None if self._transfer is None else self._transfer.freeze(),
-            tuple(_frozen(item) for item in self._gathered),
+            self._intake.freeze(),
             tuple(self._ordered),
             (self._ordered_end, self._ordered_stamp, self._forwarded, self._sent_end),
-            tuple(_frozen(waiting) for waiting in self._queries),
-            tuple(sorted(self._taken.items())),
-            tuple(sorted(self._opening.items())),
+            tuple(waiting.freeze() for waiting in self._queries),
             (self._confirm, self._echo, self._repeat, self._heard),
             self._replies.freeze(),
         )
-
-
-def _frozen(item: Operation | WaitingQuery) -> Hashable:
-    if isinstance(item, WaitingQuery):
-        return (item.source, item.query, item.position, item.confirm)
-    return item

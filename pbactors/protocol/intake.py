@@ -1,0 +1,199 @@
+"""What a primary takes from clients: each command once, in its session's order, bounded (R38).
+
+Commands that are taken and not executed are *marked*, so that a client's repetition is not taken
+again. Marks belong to one unbroken time as primary: they are dropped with it, and start from the
+executed session table (R39).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+
+from pbactors.config import Limits
+from pbactors.protocol.core import Address
+from pbactors.protocol.messages import Reason, Request
+from pbactors.protocol.operations import Kind, Operation, Query, Result, in_order
+from pbactors.protocol.replies import Replies
+from pbactors.protocol.state import ReplicatedState
+
+__all__ = ["Intake", "WaitingQuery"]
+
+
+@dataclass(slots=True)
+class WaitingQuery:
+    """A query that is not answered yet.
+
+    Attributes:
+        source: who asked.
+        query: what.
+        position: it sees the state right after this op number; None until placed.
+        confirm: the confirm number whose echo it waits for; None until one is sent.
+    """
+
+    source: Address
+    query: Query
+    position: int | None = None
+    confirm: int | None = None
+
+    @property
+    def key(self) -> tuple[bytes, int]:
+        """What a repetition of it has in common with it."""
+        return (self.source.route, self.query[0])
+
+    def freeze(self) -> Hashable:
+        """Return something hashable, equal exactly where behaviour is equal."""
+        return (self.source, self.query, self.position, self.confirm)
+
+
+class Intake:
+    """Takes requests, and remembers what is taken and not answered.
+
+    Args:
+        state: the session table decides what is new.
+        replies: for what can be answered or refused at once.
+        limits: bounds.
+
+    Attributes:
+        gathered: what was taken, in order of arrival, and has no place in the order yet.
+    """
+
+    def __init__(self, state: ReplicatedState, replies: Replies, limits: Limits) -> None:
+        self._state = state
+        self._replies = replies
+        self._limits = limits
+        self.gathered: deque[Operation | WaitingQuery] = deque()
+        self._pending = 0
+        self._taken: dict[int, int] = {}
+        self._opening: dict[bytes, Address] = {}
+        self._asked: dict[tuple[bytes, int], Address] = {}
+
+    # -- taking -------------------------------------------------------------------------------
+
+    def on_request(self, source: Address, request: Request) -> None:
+        """Take operations and queries, each query right behind the command it must see."""
+        for operation, query in in_order(request.operations, request.queries):
+            if operation is not None:
+                self._take_operation(source, operation)
+            if query is not None:
+                self._take_query(source, query)
+
+    def _take_operation(self, source: Address, operation: Operation) -> None:
+        session, number, floor, kind, body = operation
+        if kind == Kind.OPEN:
+            self._take_opening(source, operation)
+            return
+        entry = self._state.sessions.get(session)
+        if entry is None:
+            self._replies.session_gone(source, session)
+            return
+        if number < entry.floor:
+            return  # the client has said it has this result
+        if number <= entry.last:
+            self._replies.result(source, (session, number, entry.results[number]))
+            return
+        taken = self._taken.get(session, entry.last)
+        if number <= taken:
+            self._replies.route(session, source)  # pending; the client may have moved
+        elif number != taken + 1:
+            return  # behind a gap that the client will fill
+        elif number >= floor + self._limits.session_window:
+            self._replies.refuse(source, Reason.OVERLOADED, "the session's window is full")
+        elif self._pending >= self._limits.pending_operations_max:
+            self._replies.refuse(source, Reason.OVERLOADED, "too many commands are pending")
+        elif len(body) > self._limits.operation_bytes_max:
+            self._replies.refuse(source, Reason.OVERLOADED, "the arguments are too large")
+        else:
+            self._taken[session] = number
+            self._replies.route(session, source)
+            self._gather(operation)
+
+    def _take_opening(self, source: Address, operation: Operation) -> None:
+        token = operation[4]
+        known = self._state.sessions.opened_by(token)
+        if known is not None:
+            self._replies.result(source, (known, 0, token))
+        elif token in self._opening:
+            self._opening[token] = source
+        elif self._pending >= self._limits.pending_operations_max:
+            self._replies.refuse(source, Reason.OVERLOADED, "too many commands are pending")
+        else:
+            self._opening[token] = source
+            self._gather(operation)
+
+    def _gather(self, operation: Operation) -> None:
+        self._pending += 1
+        self.gathered.append(operation)
+
+    def _take_query(self, source: Address, query: Query) -> None:
+        _, session, after, _ = query
+        waiting = WaitingQuery(source, query)
+        if waiting.key in self._asked:
+            return
+        if after:
+            entry = self._state.sessions.get(session)
+            if entry is None:
+                self._replies.session_gone(source, session)
+                return
+            if after > self._taken.get(session, entry.last):
+                return  # its command is not here yet; both will come again
+        if len(self._asked) >= self._limits.waiting_queries_max:
+            self._replies.refuse(source, Reason.OVERLOADED, "too many queries are waiting")
+            return
+        self._asked[waiting.key] = source
+        self.gathered.append(waiting)
+
+    # -- answering ----------------------------------------------------------------------------
+
+    def executed(self, operation: Operation, result: Result | None) -> None:
+        """A command was executed; its session may be gone by then."""
+        self._pending -= 1
+        session, number, _, kind, body = operation
+        if kind == Kind.OPEN:
+            source = self._opening.pop(body, None)
+            if source is not None and result is not None:
+                self._replies.result(source, result)
+            return
+        self._replies.executed(session, result)
+        if self._taken.get(session) == number:  # nothing of it is pending any more
+            del self._taken[session]
+            self._replies.drop_route(session)
+
+    def answered(self, waiting: WaitingQuery, outcome: bytes) -> None:
+        """A query was answered."""
+        del self._asked[waiting.key]
+        self._replies.answer(waiting.source, (waiting.query[0], outcome))
+
+    def refuse_all(self, reason: Reason, text: str) -> None:
+        """Tell everyone who waits to ask elsewhere, later (R40)."""
+        for source in (*self._asked.values(), *self._opening.values()):
+            self._replies.refuse(source, reason, text)
+        for session in self._taken:
+            self._replies.refuse_session(session, reason, text)
+
+    # -- copies -------------------------------------------------------------------------------
+
+    def clone(self, state: ReplicatedState, replies: Replies) -> Intake:
+        """Return an independent copy over equal ``state`` and ``replies``."""
+        copy = Intake(state, replies, self._limits)
+        copy.gathered = deque(
+            replace(item) if isinstance(item, WaitingQuery) else item for item in self.gathered
+        )
+        copy._pending = self._pending
+        copy._taken = dict(self._taken)
+        copy._opening = dict(self._opening)
+        copy._asked = dict(self._asked)
+        return copy
+
+    def freeze(self) -> Hashable:
+        """Return something hashable, equal exactly where behaviour is equal."""
+        return (
+            tuple(
+                item.freeze() if isinstance(item, WaitingQuery) else item for item in self.gathered
+            ),
+            tuple(sorted(self._taken.items())),
+            tuple(sorted(self._opening.items())),
+            tuple(sorted(self._asked)),
+            self._pending,
+        )
