@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 from pbactors.errors import MalformedMessage
 from pbactors.machines.context import Context
 
-__all__ = ["Kind", "StateMachine", "command", "interface", "kind_of", "query"]
+__all__ = ["Kind", "StateMachine", "command", "interface", "kind_of", "overrides", "query"]
 
 Kind: TypeAlias = Literal["command", "query"]
 
