@@ -73,6 +73,8 @@ class Cluster:
         self._life = Life()
         self._admission = Admission(topology.limits.pending_operations_max)
         self._actor = ClientActor.start(topology, self._admission, life=self._life)
+        # A client that nobody closed must not leave its thread behind.
+        weakref.finalize(self, _stop, self._actor).atexit = False
         _clients.add(self)
 
     # -- calls --------------------------------------------------------------------------------
@@ -200,6 +202,11 @@ class Cluster:
 
     def _after_fork(self) -> None:
         self._foreign = True
+
+
+def _stop(actor: pykka.ActorRef[ClientActor]) -> None:
+    with contextlib.suppress(pykka.ActorDeadError):
+        actor.stop(block=False)
 
 
 class _Proxy:

@@ -33,6 +33,7 @@ class Backup:
         self.installed = False
         self._gathering: IncomingTransfer | None = None
         self._echo = 0
+        self._greeted = False
         self._confirm_to: Address | None = None
         self._received_to: Address | None = None
 
@@ -87,10 +88,15 @@ class Backup:
         return None
 
     def flush(self, out: Outbox) -> None:
-        """Answer the primary: one confirmation for all that was executed."""
+        """Answer the primary: one confirmation for all that was executed. The first word of a new
+        backup is that it has nothing yet.
+        """
         primary = self.view.primary
         if primary is None:
             return
+        if not self._greeted:  # what the primary sent before we knew of the view was refused
+            self._greeted = True
+            out.send(primary.name, PieceReceived(self.view.number, primary.incarnation, 0, 0))
         if self._confirm_to is not None:
             out.send(
                 self._confirm_to,
@@ -116,6 +122,7 @@ class Backup:
         copy.installed = self.installed
         copy._gathering = None if self._gathering is None else self._gathering.clone()
         copy._echo = self._echo
+        copy._greeted = self._greeted
         copy._confirm_to, copy._received_to = self._confirm_to, self._received_to
         return copy
 
@@ -123,4 +130,4 @@ class Backup:
         """Return something hashable, equal exactly where behaviour is equal."""
         gathering = None if self._gathering is None else self._gathering.freeze()
         answers = (self._confirm_to, self._received_to)
-        return ("backup", self.installed, gathering, self._echo, answers)
+        return ("backup", self.installed, gathering, self._echo, self._greeted, answers)

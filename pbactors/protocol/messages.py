@@ -364,12 +364,14 @@ class Piece(Message):
 class PieceReceived(Message):
     """Backup to primary: of this attempt I gathered that many pieces, without a gap.
 
-    It moves the window of pieces and says nothing about installed state: that is ``Confirm``.
+    It moves the window of pieces and says nothing about installed state: that is ``Confirm``. A
+    new backup says it once unasked, with attempt 0: what was sent before it knew of the view was
+    refused, and is sent again at once.
 
     Attributes:
         view: the view of the transfer.
         target: the incarnation of the primary that is meant.
-        attempt: the attempt being gathered.
+        attempt: the attempt being gathered; 0 for none yet.
         received: the index of the piece expected next.
     """
 

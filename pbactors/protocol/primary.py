@@ -150,9 +150,12 @@ class Primary:
         """The backup gathered pieces; send the next ones at flush."""
         if self._transfer is None:
             return "no transfer is under way"
-        if message.attempt != self._transfer.attempt:
+        if message.attempt == 0:  # the backup has just heard of the view
+            self._transfer.resend()
+        elif message.attempt == self._transfer.attempt:
+            self._transfer.on_received(message.received)
+        else:
             return "a piece of another attempt"
-        self._transfer.on_received(message.received)
         return None
 
     def on_resend_tick(self) -> None:
