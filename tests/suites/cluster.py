@@ -1,0 +1,235 @@
+"""A whole cluster in this process, on real sockets, with a relay between all nodes and clients.
+
+Nodes are started, killed and restarted empty by name, and views are waited for by name. Tests wait
+for conditions with a deadline and never sleep to let something happen, so a machine that is busy
+with other work makes them slower and not wrong.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import pykka
+
+import pbactors
+from pbactors.actors.core_actor import Life
+from pbactors.actors.replica import ReplicaActor
+from pbactors.actors.view_server import ViewServerActor
+from pbactors.config import Limits, Timing
+from pbactors.heartbeat import Record, ViewSummary
+from pbactors.machines import StateMachine
+from pbactors.machines.kv import KeyValueStore
+from pbactors.node import RunningNode
+from pbactors.topology.model import Node, Topology
+from pbactors.transport.zeromq import ZeroMQTransport
+from pbactors.view_store import MemoryViewStore, new_record
+from tests.relay import Leg, Relay
+
+__all__ = ["DEADLINE_S", "VIEW_SERVER", "LocalCluster", "until"]
+
+DEADLINE_S = 30.0
+"""How long anything may take before a test fails. Nothing comes near it but by a mistake."""
+
+VIEW_SERVER = "view"
+
+T = TypeVar("T")
+
+
+def until(check: Callable[[], T | None], what: str, deadline_s: float = DEADLINE_S) -> T:
+    """Return what ``check`` returns as soon as that is true; fail, saying what was awaited."""
+    until_s = time.monotonic() + deadline_s
+    while not (found := check()):
+        assert time.monotonic() < until_s, f"waited {deadline_s} s for {what}"
+        time.sleep(0.005)
+    return found
+
+
+class LocalCluster:
+    """A view server that runs, and replicas that are started by name. Use it in a ``with`` block.
+
+    Args:
+        replicas: the names in the topology; nobody is started yet.
+        timing: of nodes and clients.
+        limits: of nodes and clients.
+        machine: the class to replicate.
+        seed: of the relay's losses.
+
+    Attributes:
+        relay: between all nodes and clients.
+    """
+
+    def __init__(
+        self,
+        replicas: Iterable[str],
+        timing: Timing,
+        limits: Limits | None = None,
+        machine: type[StateMachine] = KeyValueStore,
+        seed: int = 1,
+    ) -> None:
+        self.relay = Relay(seed)
+        self._machine = machine
+        self._store = MemoryViewStore(new_record())
+        self._nodes: dict[str, RunningNode] = {}
+        self._addresses: dict[str, str] = {}
+        self._clients: list[pbactors.Cluster] = []
+        anywhere = "tcp://127.0.0.1:0"
+        self.topology = Topology(
+            path=Path(__file__).with_suffix(".toml"),
+            name="suite",
+            machine=f"{machine.__module__}:{machine.__qualname__}",
+            state_dir=Path("/nonexistent"),  # the view server's store is given to it
+            timing=timing,
+            limits=limits or Limits(),
+            nodes=(
+                Node(VIEW_SERVER, "view_server", anywhere, anywhere, anywhere, anywhere),
+                *(Node(name, "replica", *[anywhere] * 4) for name in replicas),
+            ),
+        )
+        assert not timing.problems()
+        self.start_view_server()
+
+    # -- nodes --------------------------------------------------------------------------------
+
+    def start_view_server(self) -> RunningNode:
+        """Start the view server, on the store that it had before."""
+        return self._run(VIEW_SERVER)
+
+    def start(self, *names: str) -> None:
+        """Start replicas, empty, one after another."""
+        for name in names:
+            self._run(name)
+
+    def _run(self, name: str) -> RunningNode:
+        others = [node.name for node in self.topology.nodes if node.name != name]
+        transport = ZeroMQTransport(
+            "tcp://127.0.0.1:0",
+            "tcp://127.0.0.1:0",
+            self.relay.endpoints(name, others),
+            self.topology.limits.message_bytes_max,
+        )
+        life = Life()
+        actor: pykka.ActorRef[Any]
+        if name == VIEW_SERVER:
+            actor = ViewServerActor.start(
+                self.topology, store=self._store, transport=transport, life=life
+            )
+        else:
+            actor = ReplicaActor.start(
+                self.topology, name, self._machine, transport=transport, life=life
+            )
+        assert transport.bound_address is not None
+        self._addresses[name] = transport.bound_address
+        self.relay.attach(name, transport.bound_address)
+        node = self._nodes[name] = RunningNode(name, actor, life)
+        return node
+
+    def kill(self, name: str) -> None:
+        """Stop a node, which says no goodbye: nobody hears a word of it from here on."""
+        self.relay.detach(name)
+        node = self._nodes.pop(name)
+        node.stop()
+        assert not node.is_running()
+        assert node.failure is None, node.failure
+
+    @property
+    def running(self) -> set[str]:
+        """The replicas that run."""
+        return self._nodes.keys() - {VIEW_SERVER}
+
+    # -- views --------------------------------------------------------------------------------
+
+    def status(self, name: str = VIEW_SERVER) -> Record | None:
+        """Ask a node, past the relay, what it is; None if it does not answer."""
+        node = self.topology.node(name)
+        asked = replace(node, address=self._addresses[name])
+        return pbactors.ask_nodes(replace(self.topology, nodes=(asked,))).get(name)
+
+    def view(self) -> ViewSummary:
+        """Return the current view, from the view server."""
+        return until(self.status, "an answer of the view server").view
+
+    def wait_view(self, primary: str, backup: str | None) -> ViewSummary:
+        """Wait until these are primary and backup, and the primary has acknowledged the view.
+
+        A primary acknowledges a view when its backup holds the complete state.
+        """
+        seen: list[object] = []
+
+        def found() -> ViewSummary | None:
+            view = self.view()
+            seen[:] = [view]
+            wanted = (view.primary, view.backup, view.acked) == (primary, backup, True)
+            return view if wanted else None
+
+        try:
+            return until(found, f"the view ({primary}, {backup})")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; last seen: {seen}, {self.status()}") from None
+
+    def wait_alive(self, *names: str) -> None:
+        """Wait until the view server counts these replicas as alive."""
+
+        def found() -> bool:
+            status = self.status()
+            return status is not None and all(status.alive[name].alive for name in names)
+
+        until(found, f"{names} to be alive")
+
+    def start_pair(self, primary: str, backup: str) -> None:
+        """Start two replicas so that the first becomes primary and the second its backup."""
+        self.start(primary)
+        self.wait_view(primary, None)
+        self.start(backup)
+        self.wait_view(primary, backup)
+
+    # -- clients ------------------------------------------------------------------------------
+
+    def client(self, name: str = "client", timing: Timing | None = None) -> pbactors.Cluster:
+        """Return a new client, called ``name`` at the relay. It is closed with the cluster."""
+        topology = replace(
+            self.topology,
+            timing=timing or self.topology.timing,
+            nodes=tuple(
+                replace(node, address=self.relay.endpoint(name, node.name))
+                for node in self.topology.nodes
+            ),
+        )
+        made = pbactors.connect(topology)
+        self._clients.append(made)
+        return made
+
+    def lose_as_mit(self, servers: Iterable[str], callers: Iterable[str]) -> None:
+        """Make servers lossy: 10 % of requests are dropped, 20 % of the rest are not answered."""
+        callers = list(callers)
+        for server in servers:
+            for caller in callers:
+                self.relay.way(caller, server, Leg.REQUESTS).lose = 0.1
+                self.relay.way(caller, server, Leg.REPLIES).lose = 0.2
+
+    # -- end ----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the clients, stop the nodes, and then the relay."""
+        for client in self._clients:
+            client.close()
+        for node in self._nodes.values():
+            node.stop()
+        self.relay.close()
+        for node in self._nodes.values():
+            assert node.failure is None, node.failure
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
