@@ -6,8 +6,10 @@ drops them; timers fire when the test says so. Every message passes the real wir
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from pbactors import wire
 from pbactors.config import Limits, Timing
@@ -18,8 +20,9 @@ from pbactors.machines.kv import KeyValueStore
 from pbactors.machines.state_machine import StateMachine
 from pbactors.protocol import core as effects
 from pbactors.protocol.client import Client
-from pbactors.protocol.core import Address, Core, Event, Outbox, StartOver, Timer
-from pbactors.protocol.messages import Message
+from pbactors.protocol.core import Address, Core, Event, Ignored, Outbox, StartOver, Timer
+from pbactors.protocol.invariants import Answered, broken
+from pbactors.protocol.messages import Message, Reply
 from pbactors.protocol.replica import Replica
 from pbactors.protocol.view import NO_VIEW, Member, View, ViewRecord
 from pbactors.protocol.view_service import ViewService
@@ -27,6 +30,7 @@ from pbactors.protocol.view_service import ViewService
 VIEW = "view"
 CLUSTER = b"c" * 16
 CONTRACT = "kv"
+QUERIES = ("get", "keys")
 
 
 def incarnation(number: int) -> bytes:
@@ -39,7 +43,12 @@ def constant_stamps(last: bytes) -> bytes:
     return (int.from_bytes(last or b"\0", "big") + 1).to_bytes(16, "big")
 
 
-@dataclass
+Kinds: TypeAlias = type[Message] | tuple[type[Message], ...]
+Step: TypeAlias = Callable[[Core, Outbox], None]
+"""One call of a core's method. It gets the core, so that a clone can be given the same step."""
+
+
+@dataclass(eq=False)
 class Packet:
     """One message on its way."""
 
@@ -65,6 +74,8 @@ class Node:
 class Network:
     """A view server, replicas and clients on a network that obeys the test.
 
+    It is a ``World``: after every step all invariants are checked.
+
     Args:
         replicas: names of the replicas that the view server knows; started by ``start``.
         dead_pings: as in the topology.
@@ -85,20 +96,46 @@ class Network:
         self.names = list(replicas)
         self.nodes: dict[str, Node] = {}
         self.in_flight: list[Packet] = []
-        self.stored = ViewRecord(CLUSTER, NO_VIEW, False)
-        self.views: list[View] = []
+        self.record = ViewRecord(CLUSTER, NO_VIEW, False)
+        self.records = [self.record]
+        self.answered = Answered(0, b"")
         self.outcomes: dict[int, bytes | None] = {}
         self.copies: dict[int, int] = {}
+        self.cut: set[tuple[str, str]] = set()
+        self.steps = 0
+        self.delivered: Counter[tuple[str, type[Message]]] = Counter()
         self._lives = 0
         self._calls = 0
-        self.cut: set[tuple[str, str]] = set()
+
+    # -- what invariants look at --------------------------------------------------------------
+
+    @property
+    def replicas(self) -> dict[str, Replica]:
+        """Return the running replicas by name."""
+        return {
+            name: node.core for name, node in self.nodes.items() if isinstance(node.core, Replica)
+        }
+
+    @property
+    def view_server_runs(self) -> bool:
+        """Whether the view server is up."""
+        return VIEW in self.nodes
+
+    @property
+    def views(self) -> list[View]:
+        """Return the history of views."""
+        views: list[View] = []
+        for record in self.records:
+            if not views or views[-1] != record.view:
+                views.append(record.view)
+        return views
 
     # -- nodes --------------------------------------------------------------------------------
 
     def start_view_server(self) -> None:
         """Start, or start again from what is stored, the view server."""
         member = Member(VIEW, self._new_incarnation())
-        core = ViewService(member, self.stored, self.names, CONTRACT, self.timing)
+        core = ViewService(member, self.record, self.names, CONTRACT, self.timing)
         self._start(VIEW, core)
 
     def start(self, *names: str) -> None:
@@ -113,11 +150,12 @@ class Network:
 
     def start_client(self, name: str) -> None:
         """Start a client."""
-        rank = self._new_incarnation()
-        tokens = iter(f"{name}{count}".encode().ljust(16) for count in range(1000))
-        core = Client(
-            Member("", rank), VIEW, CONTRACT, self.timing, self.limits, lambda: next(tokens)
-        )
+
+        def token() -> bytes:  # a new one per step, the same one for a clone
+            return f"{name}{self.steps}".encode().ljust(16)
+
+        member = Member("", self._new_incarnation())
+        core = Client(member, VIEW, CONTRACT, self.timing, self.limits, token)
         self._start(name, core)
 
     def stop(self, *names: str) -> None:
@@ -131,7 +169,7 @@ class Network:
 
     def _start(self, name: str, core: Core) -> None:
         self.nodes[name] = Node(core)
-        self.act(name, core.on_start)
+        self.act(name, lambda core, out: core.on_start(out))
 
     def replica(self, name: str) -> Replica:
         """Return the core of a replica."""
@@ -164,17 +202,17 @@ class Network:
 
     # -- driving ------------------------------------------------------------------------------
 
-    def act(self, name: str, *steps: Callable[[Outbox], None], flush: bool = True) -> None:
-        """Do steps on one core, flush once, and perform its outbox."""
+    def act(self, name: str, *steps: Step) -> None:
+        """Do steps on one core, flush once, and perform its outbox; then check every invariant."""
+        self.steps += 1
         node = self.nodes[name]
         out = Outbox()
         for step in steps:
-            step(out)
-        if flush:
-            node.core.flush(out)
+            step(node.core, out)
+        node.core.flush(out)
         for effect in out.effects:
             self._perform(name, node, effect)
-        reason = node.core.invalid()
+        reason = node.core.invalid() or broken(self)
         if reason is not None:
             raise InvariantViolated(f"{name}: {reason}")
 
@@ -183,9 +221,7 @@ class Network:
             case effects.Send(target, message):
                 self._send(name, node.core, target, message)
             case effects.Persist(record):
-                self.stored = record
-                if not self.views or record.view != self.views[-1]:
-                    self.views.append(record.view)
+                self._persist(record)
             case effects.SetTimer(timer, delay_ms):
                 node.timers[timer] = delay_ms
             case effects.CancelTimer(timer):
@@ -199,7 +235,15 @@ class Network:
                 if isinstance(event, StartOver) and name in self.names:
                     self.start(name)
 
+    def _persist(self, record: ViewRecord) -> None:
+        if record.cluster != self.record.cluster:  # the former cluster was abandoned
+            self.records, self.answered = [], Answered(0, b"")
+        self.record = record
+        self.records.append(record)
+
     def _send(self, name: str, core: Core, target: effects.Target, message: Message) -> None:
+        if isinstance(message, Reply) and isinstance(core, Replica):
+            self.answered = max(self.answered, Answered(core.state.op, core.state.stamp))
         to_name = target if isinstance(target, str) else target.route.decode()
         body = wire.encode(core.cluster, core.member, message)
         self.in_flight.append(Packet(name, to_name, name.encode(), body, message))
@@ -212,12 +256,25 @@ class Network:
             return
         header, message = wire.decode(packet.body)
         source = Address(header.node, header.incarnation, header.cluster, packet.route)
-        core = self.nodes[packet.target].core
-        self.act(packet.target, lambda out: core.on_message(source, message, out))
+        self.delivered[packet.target, type(message)] += 1
+        self.act(packet.target, lambda core, out: core.on_message(source, message, out))
+
+    def deliver_next(
+        self,
+        kind: Kinds = Message,
+        source: str | None = None,
+        target: str | None = None,
+        *,
+        keep: bool = False,
+    ) -> Packet:
+        """Deliver the oldest packet of that kind, and return it."""
+        packet = self.waiting(kind, source, target)[0]
+        self.deliver(packet, keep)
+        return packet
 
     def waiting(
         self,
-        kind: type[Message] | tuple[type[Message], ...] = Message,
+        kind: Kinds = Message,
         source: str | None = None,
         target: str | None = None,
     ) -> list[Packet]:
@@ -232,7 +289,7 @@ class Network:
 
     def drop(
         self,
-        kind: type[Message] | tuple[type[Message], ...] = Message,
+        kind: Kinds = Message,
         source: str | None = None,
         target: str | None = None,
     ) -> int:
@@ -257,7 +314,7 @@ class Network:
         """Fire a timer that is set."""
         node = self.nodes[name]
         del node.timers[timer]
-        self.act(name, lambda out: node.core.on_timer(timer, out))
+        self.act(name, lambda core, out: core.on_timer(timer, out))
 
     def ping(self, *names: str) -> None:
         """Let replicas ping, and deliver everything that follows."""
@@ -282,18 +339,29 @@ class Network:
         for name in names or self.names:
             self.start(name)
             self.settle()
+        self.ping(*(names or self.names))
+        assert self.view_service.acked, "the first view with a backup is acknowledged"
+
+    def ignored(self, name: str) -> list[str]:
+        """Return the reasons why a node ignored messages, oldest first."""
+        return [event.reason for event in self.nodes[name].events if isinstance(event, Ignored)]
 
     # -- calls --------------------------------------------------------------------------------
 
     def call(self, client: str, method: str, *arguments: object) -> int:
         """Give a call to a client's core; return its name."""
-        self._calls += 1
-        number = self._calls
-        core = self.client(client)
-        is_query = method in ("get", "keys")
-        body = encode_call(method, arguments, {})
-        self.act(client, lambda out: core.on_call(number, is_query, body))
-        return number
+        return self.calls(client, (method, *arguments))[0]
+
+    def calls(self, client: str, *calls: tuple[object, ...]) -> list[int]:
+        """Give several calls, each ``(method, *arguments)``, before one flush."""
+        steps: list[Step] = []
+        numbers = []
+        for method, *arguments in calls:
+            self._calls += 1
+            numbers.append(self._calls)
+            steps.append(call_step(self._calls, str(method), *arguments))
+        self.act(client, *steps)
+        return numbers
 
     def result(self, call: int) -> object:
         """Return the result of a call that has ended."""
@@ -307,8 +375,13 @@ class Network:
         self.settle()
         return self.result(call)
 
-    def replicas(self) -> Iterator[tuple[str, Replica]]:
-        """Yield the running replicas."""
-        for name, node in self.nodes.items():
-            if isinstance(node.core, Replica):
-                yield name, node.core
+
+def call_step(number: int, method: str, *arguments: object) -> Step:
+    """Return the step that gives a call to a client's core."""
+    body = encode_call(method, arguments, {})
+
+    def step(core: Core, out: Outbox) -> None:
+        assert isinstance(core, Client)
+        core.on_call(number, method in QUERIES, body)
+
+    return step

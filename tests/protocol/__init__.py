@@ -1,0 +1,1 @@
+"""The protocol cores on a network that obeys the test."""
