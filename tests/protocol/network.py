@@ -19,17 +19,20 @@ from pbactors.machines.calls import decode_outcome, encode_call
 from pbactors.machines.kv import KeyValueStore
 from pbactors.machines.state_machine import StateMachine
 from pbactors.protocol import core as effects
+from pbactors.protocol.backup import Backup
 from pbactors.protocol.client import Client
 from pbactors.protocol.core import Address, Core, Event, Ignored, Outbox, StartOver, Timer
 from pbactors.protocol.invariants import Answered, broken
 from pbactors.protocol.messages import Message, Reply
-from pbactors.protocol.replica import Replica
+from pbactors.protocol.primary import Primary
+from pbactors.protocol.replica import Idle, Replica
 from pbactors.protocol.view import NO_VIEW, Member, View, ViewRecord
 from pbactors.protocol.view_service import ViewService
 
 VIEW = "view"
 CLUSTER = b"c" * 16
 CONTRACT = "kv"
+SECOND_NS = 1_000_000_000
 QUERIES = ("get", "keys")
 
 
@@ -39,8 +42,9 @@ def incarnation(number: int) -> bytes:
 
 
 def constant_stamps(last: bytes) -> bytes:
-    """Return stamps that count up, so that runs with equal input are equal."""
-    return (int.from_bytes(last or b"\0", "big") + 1).to_bytes(16, "big")
+    """Return stamps that count up by a second, so that runs with equal input are equal."""
+    seconds = int.from_bytes(last[:8], "big") // SECOND_NS + 1
+    return (seconds * SECOND_NS).to_bytes(8, "big") + bytes(8)
 
 
 Kinds: TypeAlias = type[Message] | tuple[type[Message], ...]
@@ -171,11 +175,9 @@ class Network:
         self.nodes[name] = Node(core)
         self.act(name, lambda core, out: core.on_start(out))
 
-    def replica(self, name: str) -> Replica:
-        """Return the core of a replica."""
-        core = self.nodes[name].core
-        assert isinstance(core, Replica)
-        return core
+    def role(self, name: str) -> Primary | Backup | Idle:
+        """Return what a replica is."""
+        return self.replicas[name].role
 
     def client(self, name: str) -> Client:
         """Return the core of a client."""
@@ -244,9 +246,19 @@ class Network:
     def _send(self, name: str, core: Core, target: effects.Target, message: Message) -> None:
         if isinstance(message, Reply) and isinstance(core, Replica):
             self.answered = max(self.answered, Answered(core.state.op, core.state.stamp))
-        to_name = target if isinstance(target, str) else target.route.decode()
+        self.inject(name, target if isinstance(target, str) else target.route.decode(), message)
+
+    def inject(self, source: str, target: str, message: Message) -> Packet:
+        """Put a message on its way that a node might have sent, and did not."""
+        core = self.nodes[source].core
         body = wire.encode(core.cluster, core.member, message)
-        self.in_flight.append(Packet(name, to_name, name.encode(), body, message))
+        packet = Packet(source, target, source.encode(), body, message)
+        self.in_flight.append(packet)
+        return packet
+
+    def hand(self, source: str, target: str, message: Message) -> None:
+        """Inject a message and deliver it at once."""
+        self.deliver(self.inject(source, target, message))
 
     def deliver(self, packet: Packet, keep: bool = False) -> None:
         """Deliver one packet, now; with ``keep`` it may be delivered again later."""
@@ -315,6 +327,22 @@ class Network:
         node = self.nodes[name]
         del node.timers[timer]
         self.act(name, lambda core, out: core.on_timer(timer, out))
+
+    def insist(self, client: str) -> None:
+        """Let a client run out of patience twice, and everything that follows happen."""
+        for _ in range(2):
+            self.tick(client, Timer.RETRY)
+
+    def resend(self, primary: str) -> None:
+        """Let a primary repeat what its backup has not confirmed, with all that follows."""
+        for _ in range(2):
+            self.tick(primary, Timer.RESEND)
+
+    def tick(self, name: str, timer: Timer) -> None:
+        """Fire a timer if it is set, and deliver everything that follows."""
+        if timer in self.nodes[name].timers:
+            self.fire(name, timer)
+        self.settle()
 
     def ping(self, *names: str) -> None:
         """Let replicas ping, and deliver everything that follows."""
