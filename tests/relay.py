@@ -193,6 +193,10 @@ class Relay:
                 if target == called and leg is Leg.REQUESTS
             )
 
+    def lost(self, source: str, target: str) -> int:
+        """Return how many messages from ``source`` to ``target`` were lost on the way."""
+        return sum(way.lost for way in self.ways(source, target))
+
     # -- end ----------------------------------------------------------------------------------
 
     def close(self) -> None:

@@ -7,12 +7,11 @@ with other work makes them slower and not wrong.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import pykka
 
@@ -28,25 +27,15 @@ from pbactors.node import RunningNode
 from pbactors.topology.model import Node, Topology
 from pbactors.transport.zeromq import ZeroMQTransport
 from pbactors.view_store import MemoryViewStore, new_record
+from tests.processes import wait_until
 from tests.relay import Leg, Relay
 
-__all__ = ["DEADLINE_S", "VIEW_SERVER", "LocalCluster", "until"]
+__all__ = ["DEADLINE_S", "VIEW_SERVER", "LocalCluster"]
 
 DEADLINE_S = 30.0
-"""How long anything may take before a test fails. Nothing comes near it but by a mistake."""
+"""How long a call may take before a test fails. Nothing comes near it but by a mistake."""
 
 VIEW_SERVER = "view"
-
-T = TypeVar("T")
-
-
-def until(check: Callable[[], T | None], what: str, deadline_s: float = DEADLINE_S) -> T:
-    """Return what ``check`` returns as soon as that is true; fail, saying what was awaited."""
-    until_s = time.monotonic() + deadline_s
-    while not (found := check()):
-        assert time.monotonic() < until_s, f"waited {deadline_s} s for {what}"
-        time.sleep(0.005)
-    return found
 
 
 class LocalCluster:
@@ -151,25 +140,26 @@ class LocalCluster:
 
     def view(self) -> ViewSummary:
         """Return the current view, from the view server."""
-        return until(self.status, "an answer of the view server").view
+        record = wait_until(self.status, what="an answer of the view server")
+        assert record is not None
+        return record.view
 
     def wait_view(self, primary: str, backup: str | None) -> ViewSummary:
         """Wait until these are primary and backup, and the primary has acknowledged the view.
 
         A primary acknowledges a view when its backup holds the complete state.
         """
-        seen: list[object] = []
 
-        def found() -> ViewSummary | None:
+        def found() -> bool:
             view = self.view()
-            seen[:] = [view]
-            wanted = (view.primary, view.backup, view.acked) == (primary, backup, True)
-            return view if wanted else None
+            return (view.primary, view.backup, view.acked) == (primary, backup, True)
 
         try:
-            return until(found, f"the view ({primary}, {backup})")
+            wait_until(found, what=f"the view ({primary}, {backup})")
         except AssertionError as error:
-            raise AssertionError(f"{error}; last seen: {seen}, {self.status()}") from None
+            error.add_note(f"last: {self.status()}")
+            raise
+        return self.view()
 
     def wait_alive(self, *names: str) -> None:
         """Wait until the view server counts these replicas as alive."""
@@ -178,7 +168,7 @@ class LocalCluster:
             status = self.status()
             return status is not None and all(status.alive[name].alive for name in names)
 
-        until(found, f"{names} to be alive")
+        wait_until(found, what=f"{names} to be alive")
 
     def start_pair(self, primary: str, backup: str) -> None:
         """Start two replicas so that the first becomes primary and the second its backup."""
@@ -202,6 +192,10 @@ class LocalCluster:
         made = pbactors.connect(topology)
         self._clients.append(made)
         return made
+
+    def store(self, name: str = "client", timing: Timing | None = None) -> KeyValueStore:
+        """Return the replicated store as a new client sees it, whose calls end in time."""
+        return self.client(name, timing).proxy(KeyValueStore, timeout_s=DEADLINE_S)
 
     def lose_as_mit(self, servers: Iterable[str], callers: Iterable[str]) -> None:
         """Make servers lossy: 10 % of requests are dropped, 20 % of the rest are not answered."""

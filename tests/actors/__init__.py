@@ -1,0 +1,1 @@
+"""The actors, and the clients and nodes that a user sees."""

@@ -1,0 +1,1 @@
+"""Cases of two public suites, on real sockets."""
