@@ -198,17 +198,20 @@ class ViewService(Core):
             out.emit(RoleChanged(Role.VIEW_SERVER, self._describe()))
 
     def on_signal(self, signal: Signal, out: Outbox) -> None:
-        """Having slept, it cannot tell who was silent: everyone gets a fresh grace (R46)."""
+        """Having slept, it cannot tell who was silent: everyone gets a fresh grace, and only who is
+        heard again may be chosen or promoted (R46).
+        """
         if signal is Signal.SLEPT:
             for server in self._servers.values():
+                server.heard = False
                 if not self._dead(server):
                     server.missed = 0
 
     def on_abandon(self, source: Address, message: Abandon, out: Outbox) -> None:
         """Give up this cluster and form a new, empty one, unless its state is still there."""
         primary = self.view.primary
-        if primary is not None and self._living(primary):
-            text = f"primary {primary.name} is alive and holds the state: nothing is lost"
+        if primary is not None and not self._gone(primary):
+            text = f"primary {primary.name} holds the state and is not known to be dead"
             out.send(source, Refused(self.view.number, Reason.STILL_SERVING, text))
             return
         out.persist(ViewRecord(message.successor, NO_VIEW, False))

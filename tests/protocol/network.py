@@ -142,11 +142,16 @@ class Network:
         core = ViewService(member, self.record, self.names, CONTRACT, self.timing)
         self._start(VIEW, core)
 
-    def start(self, *names: str) -> None:
-        """Start replicas, empty; a running one of that name is gone."""
+    def start(self, *names: str, rank: int | None = None) -> None:
+        """Start replicas, empty; a running one of that name is gone.
+
+        Args:
+            names: which ones.
+            rank: of the incarnation; above all before if not given.
+        """
         for name in names:
             machine = ReplicatedMachine(self.machine, self.limits.result_bytes_max)
-            member = Member(name, self._new_incarnation())
+            member = Member(name, incarnation(rank) if rank else self._new_incarnation())
             core = Replica(
                 member, VIEW, machine, CONTRACT, self.timing, self.limits, constant_stamps
             )

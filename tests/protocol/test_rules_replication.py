@@ -410,7 +410,6 @@ def test_R36_no_primary_from_a_backup_that_was_not_filled() -> None:
 def test_R36_installed_is_cleared_on_every_view_adopted_as_backup() -> None:
     """““Installed” is cleared on every view adopted as backup or idle.”"""
     network = pair()
-    backup = network.replicas["b"]
     role = network.role("b")
     assert isinstance(role, Backup)
     assert role.installed
