@@ -1,0 +1,50 @@
+"""Giving up a cluster whose state is lost: the last word of an operator (R46)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pbactors import wire
+from pbactors.errors import MalformedMessage
+from pbactors.protocol.messages import Abandon, Abandoned, Refused
+from pbactors.protocol.view import FRESH, Member
+from pbactors.topology import Topology
+from pbactors.transport.ask import ask_once
+
+__all__ = ["send_abandon"]
+
+
+def send_abandon(
+    topology: Topology,
+    names: Iterable[str],
+    cluster: bytes,
+    successor: bytes,
+    timeout_s: float = 0.7,
+) -> dict[str, Abandoned | Refused]:
+    """Tell nodes that their cluster is lost, once each.
+
+    The view server then forms the cluster ``successor``; it refuses while the primary is alive. A
+    replica begins anew, empty, and says nothing; one that serves as primary refuses. So tell the
+    view server first, and the replicas once it has agreed.
+
+    Args:
+        topology: of the cluster.
+        names: of the nodes to tell.
+        cluster: the id of the cluster to give up; nodes of another one do nothing.
+        successor: the id of the new cluster, random.
+        timeout_s: how long to wait for answers of all of them together.
+
+    Returns:
+        Answers by node name. A node that is missing may have heard it all the same.
+    """
+    body = wire.encode(cluster, Member("", FRESH), Abandon(successor))
+    addresses = {name: topology.node(name).address for name in names}
+    answers: dict[str, Abandoned | Refused] = {}
+    for name, answer in ask_once(addresses, body, timeout_s * 1000).items():
+        try:
+            _, message = wire.decode(answer)
+        except MalformedMessage:
+            continue
+        if isinstance(message, Abandoned | Refused):
+            answers[name] = message
+    return answers
