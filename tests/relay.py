@@ -95,6 +95,7 @@ class Relay:
         self._ways: dict[tuple[str, str, Leg], Way] = {}
         self._lock = threading.Lock()  # of the ways and of what is to be done
         self._lose = 0.0
+        self._spared: set[str] = set()
         self._isolated: frozenset[str] = frozenset()
         self._jobs: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._addresses: dict[str, str] = {}
@@ -135,7 +136,8 @@ class Relay:
         with self._lock:
             way = self._ways.get(key)
             if way is None:
-                way = self._ways[key] = Way(lose=self._lose)
+                lose = 0.0 if caller in self._spared else self._lose
+                way = self._ways[key] = Way(lose)
             return way
 
     def ways(self, source: str, target: str) -> tuple[Way, Way]:
@@ -174,12 +176,14 @@ class Relay:
         """Lose this share of the messages on every way, those of links to come included."""
         with self._lock:
             self._lose = share
-            for way in self._ways.values():
-                way.lose = share
+            for (caller, _, _), way in self._ways.items():
+                if caller not in self._spared:
+                    way.lose = share
 
     def spare(self, caller: str) -> None:
-        """Lose nothing of what this caller asks and is answered."""
+        """Let ``lose_everywhere`` pass over what this caller asks and is answered."""
         with self._lock:
+            self._spared.add(caller)
             for (name, _, _), way in self._ways.items():
                 if name == caller:
                     way.lose = 0.0

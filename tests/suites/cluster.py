@@ -161,6 +161,16 @@ class LocalCluster:
             raise
         return self.view()
 
+    def wait_full(self) -> ViewSummary:
+        """Wait for an acknowledged view of two replicas that run, and return it."""
+
+        def found() -> bool:
+            view = self.view()
+            return view.acked and {view.primary, view.backup} <= self.running
+
+        wait_until(found, what="a full view of replicas that run")
+        return self.view()
+
     def wait_alive(self, *names: str) -> None:
         """Wait until the view server counts these replicas as alive."""
 

@@ -278,7 +278,7 @@ def test_MP12_repeated_failures_and_restarts(cluster: LocalCluster) -> None:
     which no protocol with two copies survives.
     """
     cluster.start("1", "2", "3")
-    full(cluster)
+    cluster.wait_full()
     over = threading.Event()
 
     def storm() -> None:
@@ -288,11 +288,11 @@ def test_MP12_repeated_failures_and_restarts(cluster: LocalCluster) -> None:
                 victim = choices.choice(sorted(cluster.running))
                 cluster.kill(victim)
                 time.sleep(2 * D_S)
-                full(cluster)
+                cluster.wait_full()
                 cluster.start(victim)
                 time.sleep(2 * D_S)
                 cluster.wait_alive("1", "2", "3")
-                full(cluster)
+                cluster.wait_full()
         finally:
             over.set()
 
@@ -314,16 +314,6 @@ def test_MP12_repeated_failures_and_restarts(cluster: LocalCluster) -> None:
     last = cluster.store("last")
     last.put("aaa", "bbb")
     assert last.get("aaa") == "bbb"
-
-
-def full(cluster: LocalCluster) -> None:
-    """Wait for an acknowledged view of two servers that run."""
-
-    def found() -> bool:
-        view = cluster.view()
-        return view.acked and {view.primary, view.backup} <= cluster.running
-
-    wait_until(found, what="a full view of running servers")
 
 
 # -- TestPartition1 ---------------------------------------------------------------------------
