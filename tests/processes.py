@@ -15,13 +15,15 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final, TypeVar
 
 __all__ = [
+    "DEADLINE_S",
     "PBACTORS",
     "Process",
+    "children_of",
     "free_ports",
     "free_topology",
     "pid_is_alive",
@@ -269,8 +271,27 @@ def running(
 
 def pid_is_alive(pid: int) -> bool:
     """Tell whether a process of this id exists and has not ended; for those of other parents."""
+    state, _ = _state_and_parent(pid)
+    return state not in ("", "Z", "X")
+
+
+def children_of(pid: int) -> dict[int, list[str]]:
+    """Return the command lines of the living children of a process, by their ids."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdecimal():
+            continue
+        state, parent = _state_and_parent(int(folder.name))
+        if parent == pid and state not in ("", "Z", "X"):
+            with suppress(OSError):
+                words = (folder / "cmdline").read_bytes().decode(errors="replace")
+                found[int(folder.name)] = words.split("\0")[:-1]
+    return found
+
+
+def _state_and_parent(pid: int) -> tuple[str, int]:
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in ("Z", "X")
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "", 0
+    return fields[0], int(fields[1])

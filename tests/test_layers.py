@@ -21,7 +21,7 @@ LAYERS: list[set[str]] = [
     {"protocol"},
     {"wire", "transport", "machines", "topology", "heartbeat", "view_store"},
     {"actors"},
-    {"node", "client", "watch"},
+    {"node", "client", "watch", "abandon"},
     {"cli", "__main__", "__init__"},
 ]
 LEVELS = {part: level for level, parts in enumerate(LAYERS) for part in parts}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import threading
 from typing import Final
 
 import click
@@ -36,6 +38,8 @@ def status(topology: str, as_json: bool) -> int:
       pbactors status topology/local.toml --json
     """
     plan = load(topology)
+    if not as_json:  # time that would be spent waiting for answers anyway
+        threading.Thread(target=importlib.import_module, args=("rich.table",)).start()
     found = status_of(plan, ask_nodes(plan, TIMEOUT_S))
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=2))
