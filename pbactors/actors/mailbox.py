@@ -157,21 +157,24 @@ class Mailbox:
         if self._batch_was_last and self._first_is_for_pykka():
             self._batch_was_last = False
             return self._envelopes.popleft()
+        if not self._envelopes:
+            self._sleep()
         batch = self._gather()
         if batch:
             self._batch_was_last = True
             return Envelope(batch)
         if self._first_is_for_pykka():
             return self._envelopes.popleft()
-        self._sleep()
         return None
 
     def _gather(self) -> Batch:
-        due, late_ms = self._take_due()  # first, so that what has arrived comes with what is due
+        due, late_ms = self._take_due()
         received: list[Received] = []
         failure = None
         if self._transport is not None:
             try:
+                if due:
+                    self._transport.wait(0)  # look again: what has arrived comes with what is due
                 received = self._transport.receive(BATCH_MAX)
             except Exception as raised:  # noqa: BLE001
                 failure = raised
@@ -199,7 +202,7 @@ class Mailbox:
         return bool(self._envelopes) and _is_for_pykka(self._envelopes[0])
 
     def _sleep(self) -> None:
-        """Sleep until an envelope, a body or a timer may be there."""
+        """Sleep until an envelope, a body or a timer may be there; not at all if one is."""
         if self._transport is not None and not self._transport.is_open:
             self._transport = None
             self._sleeper = _Doorbell()

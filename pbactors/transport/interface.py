@@ -204,7 +204,8 @@ class Transport(ABC):
         """Take what has arrived, at most ``most`` bodies, without waiting.
 
         Whoever has sent something gets an equal share of ``most``, bulk channels last, so that a
-        busy peer delays the others but never silences them.
+        busy peer delays the others but never silences them. What came after the last ``wait`` may
+        be left to the next call.
         """
         return self._receive(most) if self._usable() else []
 

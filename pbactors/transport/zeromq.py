@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import struct
 import threading
 import time
 import weakref
@@ -68,13 +69,19 @@ ROUTER: Options = {
 }
 PUBLISHER: Options = {zmq.SNDHWM: 1000}
 SUBSCRIBER: Options = {zmq.RCVHWM: 1000}
-# IMMEDIATE: queue for a peer that is connected, and drop that queue with the connection. Else what
-# was meant for a dead peer reaches the one that comes back under its name.
-REQUESTS: Options = {zmq.IMMEDIATE: 1, zmq.SNDHWM: 256, zmq.RCVHWM: 1000}
-BULK: Options = {zmq.IMMEDIATE: 1, zmq.SNDHWM: 32, zmq.RCVHWM: 32}
+# Not IMMEDIATE, although it would drop what is queued for a dead peer: with it, libzmq 4.3.5 fails
+# an assertion ("!_more", fq.cpp) and aborts the process when a peer disconnects between two frames
+# that we read. We follow the connection ourselves instead, hand nothing over before it stands, and
+# close the socket, with its queue, when it is lost.
+REQUESTS: Options = {zmq.SNDHWM: 256, zmq.RCVHWM: 1000}
+BULK: Options = {zmq.SNDHWM: 32, zmq.RCVHWM: 32}
+FOLLOWED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 
 HELD_MAX = 16
 """Messages per channel that wait for a connection to come about."""
+
+LAST_WORDS_MAX = 1000
+"""Messages read at once from a link that is about to be closed."""
 
 WAIT_MS_MAX = 60_000
 """The longest single poll; libzmq takes a C int."""
@@ -120,6 +127,7 @@ class _Sockets:
         self._context.set(zmq.BLOCKY, 0)
         self._inproc: Context | None = None
         self._open: set[Socket] = set()
+        self._monitors: dict[Socket, Socket] = {}
         self._inproc_names: list[tuple[Socket, str]] = []
 
     def bind(self, kind: int, options: Options, address: str, message_bytes_max: int) -> Socket:
@@ -149,6 +157,11 @@ class _Sockets:
     def connect(self, kind: int, options: Options, address: str, message_bytes_max: int) -> Socket:
         """Return a new socket that connects by itself, now and after every loss."""
         made = self._make(kind, options, address, message_bytes_max)
+        if kind == zmq.DEALER and not address.startswith("inproc://"):
+            # Before connecting, or a quick handshake would go unnoticed. Over inproc there is none.
+            monitor = made.get_monitor_socket(FOLLOWED)
+            monitor.setsockopt(zmq.LINGER, 0)
+            self._monitors[made] = monitor
         try:
             made.connect(address)
         except zmq.ZMQError:
@@ -156,9 +169,17 @@ class _Sockets:
             raise
         return made
 
+    def monitor_of(self, socket: Socket) -> Socket | None:
+        """Return what tells when a DEALER connects and is disconnected; None over inproc."""
+        return self._monitors.get(socket)
+
     def close(self, socket: Socket) -> None:
         """Close one, with what it has not sent."""
         self._open.discard(socket)
+        monitor = self._monitors.pop(socket, None)
+        if monitor is not None:
+            socket.disable_monitor()
+            monitor.close()
         socket.close()
 
     def close_all(self) -> None:
@@ -166,8 +187,8 @@ class _Sockets:
         while self._inproc_names:
             made, address = self._inproc_names.pop()
             made.unbind(address)  # closing alone frees the name, but some time later
-        while self._open:
-            self._open.pop().close()
+        for socket in list(self._open):
+            self.close(socket)
         self._context.term()
         if self._inproc is not None:
             _inproc.leave()
@@ -183,7 +204,9 @@ class _Reader:
         frames: how many frames a message has; of three, the first is a route.
         before_body: the frame that stands before the body: the empty delimiter, or a topic.
         bulk: whether it is a link for large transfers.
-        held: for a link: ``(until_s, body)`` of what waits for its connection.
+        monitor: for a link: where its connection is followed; None over ``inproc://``.
+        connected: for a link: whether there is a connection.
+        held: for a link: ``(until_s, body)`` of what waits for it.
     """
 
     socket: Socket
@@ -191,10 +214,14 @@ class _Reader:
     frames: int = 2
     before_body: bytes = b""
     bulk: bool = False
+    monitor: Socket | None = None
+    connected: bool = False
     held: deque[tuple[float, bytes]] = field(default_factory=deque)
 
     def offer(self, body: bytes) -> bool:
         """Hand ``body`` to libzmq if there is a connection with room for it."""
+        if not self.connected:
+            return False
         try:
             self.socket.send_multipart((b"", body), zmq.NOBLOCK)
         except zmq.Again:
@@ -245,6 +272,9 @@ class ZeroMQTransport(Transport):
         self._links: dict[tuple[str, bool], _Reader] = {}
         self._subscriptions: list[_Reader] = []
         self._readers: dict[Socket | int, _Reader] = {}
+        self._followed: dict[Socket | int, _Reader] = {}
+        self._ready: list[_Reader] = []  # what the last wait saw, until receive takes it
+        self._last_words: list[Received] = []  # from links that are closed
         self._entries: list[_Entry] = []
         self._entries_and_wakeup: list[_Entry] = []
 
@@ -296,6 +326,9 @@ class ZeroMQTransport(Transport):
         self._links.clear()
         self._subscriptions.clear()
         self._readers.clear()
+        self._followed.clear()
+        self._ready = []
+        self._last_words = []
 
     def _disown(self) -> None:
         """In a forked child: never again touch what belongs to the parent."""
@@ -305,16 +338,20 @@ class ZeroMQTransport(Transport):
 
     def _list_entries(self) -> None:
         """Note what to poll, in the order of reading: requests before bulk."""
+        self._ready = []
         links = self._links.values()
         readers = [] if self._router is None else [self._router]
         readers += [link for link in links if not link.bulk]
         readers += self._subscriptions
         readers += [link for link in links if link.bulk]
         self._readers = {reader.socket: reader for reader in readers}
-        self._entries = [
-            (reader.socket, zmq.POLLIN | zmq.POLLOUT if reader.held else zmq.POLLIN)
-            for reader in readers
-        ]
+        self._followed = {link.monitor: link for link in links if link.monitor is not None}
+        self._entries = [(monitor, zmq.POLLIN) for monitor in self._followed]
+        for reader in readers:
+            has_to_go = reader.held and reader.connected
+            self._entries.append(
+                (reader.socket, zmq.POLLIN | zmq.POLLOUT if has_to_go else zmq.POLLIN)
+            )
         self._entries_and_wakeup = [*self._entries, (self._wakeup.fileno(), zmq.POLLIN)]
 
     # -- sending --------------------------------------------------------------------------------
@@ -351,7 +388,8 @@ class ZeroMQTransport(Transport):
         except zmq.ZMQError:  # no address, or out of descriptors
             self._dropped("unreachable")
             return None
-        link = _Reader(made, node, bulk=bulk)
+        link = _Reader(made, node, bulk=bulk, monitor=self._sockets.monitor_of(made))
+        link.connected = link.monitor is None
         self._links[node, bulk] = link
         self._list_entries()
         return link
@@ -370,6 +408,26 @@ class ZeroMQTransport(Transport):
         if not link.held:
             self._list_entries()
         return in_time
+
+    def _follow(self, link: _Reader, monitor: Socket) -> bool:
+        """Note whether a link has a connection; return False if it lost the one it had."""
+        while int(monitor.get(zmq.EVENTS)) & zmq.POLLIN:
+            event, _endpoint_of_peer = monitor.recv_multipart(zmq.NOBLOCK)
+            number, _value = struct.unpack("=hi", event)
+            if number == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                link.connected = True
+            elif link.connected:
+                return False
+        self._let_go(link)
+        self._list_entries()
+        return True
+
+    def _lose(self, link: _Reader) -> None:
+        """Close a link whose peer is gone, but keep what that said before."""
+        while self._read(link, LAST_WORDS_MAX, self._last_words) == LAST_WORDS_MAX:
+            pass
+        self._counters["dropped_unreachable"] += len(link.held)
+        self._disconnect(link)
 
     def _disconnect(self, link: _Reader) -> None:
         del self._links[link.node, link.bulk]
@@ -411,9 +469,11 @@ class ZeroMQTransport(Transport):
     # -- receiving ------------------------------------------------------------------------------
 
     def _receive(self, most: int) -> list[Received]:
-        received: list[Received] = []
-        ready, _ = self._poll(self._entries, 0)
-        room = most
+        ready, self._ready = self._ready, []
+        if not ready:
+            ready, _ = self._poll(self._entries, 0)
+        received, self._last_words = self._last_words[:most], self._last_words[most:]
+        room = most - len(received)
         while ready and room > 0:
             share = max(1, room // len(ready))
             taken = [self._read(reader, share, received) for reader in ready[:room]]
@@ -428,17 +488,25 @@ class ZeroMQTransport(Transport):
     def _poll(self, entries: list[_Entry], timeout_ms: int) -> tuple[list[_Reader], bool]:
         """Return who has something to read, in order, and whether somebody woke us."""
         ready = []
+        followed = []
         woken = False
         for who, events in zmq.zmq_poll(entries, timeout_ms):
             reader = self._readers.get(who)
-            if reader is None:
+            if reader is not None:
+                if events & zmq.POLLIN:
+                    ready.append(reader)
+                if events & zmq.POLLOUT:
+                    self._let_go(reader)
+            elif who in self._followed:
+                followed.append(self._followed[who])
+            else:
                 woken = True
                 self._wakeup.clear()
-                continue
-            if events & zmq.POLLIN:
-                ready.append(reader)
-            if events & zmq.POLLOUT:
-                self._let_go(reader)
+        for link in followed:
+            if link.monitor is not None and not self._follow(link, link.monitor):
+                self._lose(link)
+                if link in ready:
+                    ready.remove(link)
         return ready, woken
 
     def _read(self, reader: _Reader, share: int, received: list[Received]) -> int:
@@ -455,6 +523,10 @@ class ZeroMQTransport(Transport):
             else:
                 route = frames[0] if reader is self._router else b""
                 received.append(Received(reader.node, route, frames[-1]))
+            # Mostly there is one message, and asking costs less than the exception. Once there
+            # were two, there are probably many, and asking after each would cost more.
+            if taken == 0 and not int(reader.socket.get(zmq.EVENTS)) & zmq.POLLIN:
+                return 1
         return share
 
     def _wait(self, timeout_ms: float | None) -> None:
@@ -463,8 +535,10 @@ class ZeroMQTransport(Transport):
         until_s = math.inf if timeout_ms is None else time.monotonic() + timeout_ms / 1000
         while True:
             left_ms = max(0, min(WAIT_MS_MAX, (until_s - time.monotonic()) * 1000))
-            ready, woken = self._poll(self._entries_and_wakeup, math.ceil(left_ms))
-            if ready or woken or left_ms == 0:
+            if self._last_words:
+                left_ms = 0
+            self._ready, woken = self._poll(self._entries_and_wakeup, math.ceil(left_ms))
+            if self._ready or self._last_words or woken or left_ms == 0:
                 return
 
     def wake(self) -> None:

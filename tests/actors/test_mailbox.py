@@ -41,10 +41,12 @@ class Scripted(MemoryTransport):
         super().__init__(MemoryNetwork(), "node", None, PEERS, 1024)
         self.clock = clock
         self.waits_ms: list[float | None] = []
-        self.on_wait: Callable[[], None] | None = None
-        self.on_receive: Callable[[], None] | None = None
+        self.on_wait: Callable[[], object] | None = None
+        self.on_receive: Callable[[], object] | None = None
 
     def wait(self, timeout_ms: float | None) -> None:
+        if timeout_ms == 0:
+            return
         self.waits_ms.append(timeout_ms)
         if self.on_wait is not None:
             self.on_wait()
@@ -225,7 +227,7 @@ def test_what_arrives_after_the_timers_were_decided_still_comes_with_them(
 ) -> None:
     mailbox.set_timer("check", 25)
     clock.advance(25)
-    transport.on_receive = lambda: transport.send("node", b"in the last moment") and None
+    transport.on_receive = lambda: transport.send("node", b"in the last moment")
     found = batch(mailbox)
     assert found.due == ["check"]
     assert [received.body for received in found.received] == [b"in the last moment"]
@@ -246,7 +248,8 @@ def test_an_early_return_of_wait_is_no_timer(
 def test_a_stop_and_a_timer_are_seen_within_one_batch_under_a_flood(
     mailbox: Mailbox, clock: Clock, transport: Scripted
 ) -> None:
-    transport.on_receive = lambda: [transport.send("node", b"x") for _ in range(1500)] and None
+    transport.on_wait = lambda: None
+    transport.on_receive = lambda: [transport.send("node", b"x") for _ in range(1500)]
     assert len(batch(mailbox).received) == 1000
     mailbox.set_timer("timer", 5)
     clock.advance(5)
@@ -396,7 +399,8 @@ def connected_client(actor: pykka.ActorRef[Recorder]) -> Iterator[Transport]:
     client.open()
     try:
         client.send("node", b"0")
-        eventually(lambda: client.wait(1) or bool(client.receive(1)))
+        client.wait(DEADLINE_S * 1000)
+        assert [received.body for received in client.receive(1)] == [b"0"]
         yield client
     finally:
         client.close()

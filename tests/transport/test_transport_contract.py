@@ -80,16 +80,16 @@ def test_a_busy_peer_does_not_silence_the_others(kit: Kit) -> None:
     for client in (busy, quiet):
         client.send("server", b"hello")
     kit.gather(server, 2)
-    sent = sum([busy.send("server", b"noise") for _ in range(200)])
-    quiet.send("server", b"ping")
-    time_over = time.monotonic() + DEADLINE_S
     taken: list[bytes] = []
-    while b"ping" not in taken:
-        assert time.monotonic() < time_over
+    for _ in range(100):
+        for _ in range(50):
+            busy.send("server", b"noise")
+        quiet.send("server", b"ping")
         kit.pump(server)
         taken += [r.body for r in server.receive(8)]
-    # libzmq may still have been reading the quiet one's socket when the first share was dealt.
-    assert len(taken) < sent
+    # In the order of arrival one body in 51 would be a ping, 16 of them; dealt fairly, nearly all.
+    assert taken.count(b"ping") > 50
+    assert taken.count(b"noise") > 50
 
 
 def test_receive_takes_at_most_what_was_asked_for(kit: Kit) -> None:

@@ -130,7 +130,12 @@ def test_junk_from_a_peer_that_we_called_is_counted_too(tcp_kit: Kit, plain: Pla
     tcp_kit.peers["impostor"] = f"tcp://127.0.0.1:{port}"
     client = tcp_kit.client()
     client.send("impostor", b"hello")
-    eventually(lambda: client.wait(1) or bool(impostor.poll(1)))
+
+    def arrived() -> bool:
+        client.wait(1)
+        return bool(impostor.poll(1))
+
+    eventually(arrived)
     route, *_ = impostor.recv_multipart()
     impostor.send_multipart([route, b"one frame"])
     impostor.send_multipart([route, b"", b"fine"])
@@ -247,12 +252,13 @@ def test_the_connection_to_a_frozen_peer_is_given_up_and_what_was_queued_dropped
         # With a connection, libzmq takes every message; without one it is dropped and counted.
         eventually(lambda: client.send("peer", b"x") and client.counters["dropped_unreachable"] > 0)
         peer.process.send_signal(signal.SIGCONT)
-        eventually(
-            lambda: (
-                client.send("peer", b"again")
-                and (client.wait(20) or any(r.body == b"again" for r in client.receive(1000)))
-            )
-        )
+
+        def answers_again() -> bool:
+            client.send("peer", b"again")
+            client.wait(20)
+            return any(received.body == b"again" for received in client.receive(1000))
+
+        eventually(answers_again)
 
 
 def test_close_is_prompt_with_unsent_messages_to_a_dead_peer(tcp_kit: Kit) -> None:
@@ -290,6 +296,79 @@ client.wait(None)
     finally:
         process.kill()
         process.wait(DEADLINE_S)
+
+
+FLOODER = """
+import sys
+from pbactors.transport.zeromq import ZeroMQTransport
+client = ZeroMQTransport(None, None, {"node": sys.argv[1]}, 1024)
+client.open()
+while True:
+    client.send("node", b"x")
+    client.wait(0)
+    if any(received.body == b"enough" for received in client.receive(1000)):
+        break
+client.close()
+print("left in peace")
+"""
+
+
+def test_a_peer_that_goes_away_in_the_middle_of_its_answers_does_not_kill_its_caller(
+    tcp_kit: Kit,
+) -> None:
+    node = tcp_kit.node("node")
+    address = tcp_kit.peers["node"]
+    caller = subprocess.Popen(
+        [sys.executable, "-c", FLOODER, address], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        for life in range(30):
+            answered = 0
+            until_s = time.monotonic() + DEADLINE_S
+            while answered < 500:
+                assert time.monotonic() < until_s
+                assert caller.poll() is None, f"the caller died in life {life}"
+                node.wait(100)
+                for request in node.receive(1000):
+                    answered += node.reply(request.route, request.body)
+            node.close()
+            node = tcp_kit.node("node", address)
+        eventually(lambda: _answer(node, b"enough") and caller.poll() is not None)
+        assert caller.stdout is not None
+        assert caller.stdout.read() == "left in peace\n"
+    finally:
+        caller.kill()
+        caller.wait(DEADLINE_S)
+        assert caller.stdout is not None
+        caller.stdout.close()
+
+
+def _answer(node: Transport, body: bytes) -> bool:
+    for request in node.receive(1000):
+        node.reply(request.route, body)
+    return True
+
+
+def test_what_a_peer_said_before_it_went_away_is_still_received(tcp_kit: Kit, plain: Plain) -> None:
+    peer = plain.socket(zmq.ROUTER)
+    port = peer.bind_to_random_port("tcp://127.0.0.1")
+    tcp_kit.peers["peer"] = f"tcp://127.0.0.1:{port}"
+    client = tcp_kit.client()
+    client.send("peer", b"x")
+
+    def arrived() -> bool:
+        client.wait(1)
+        return bool(peer.poll(1))
+
+    eventually(arrived)
+    route, *_ = peer.recv_multipart()
+    bodies = [b"%d" % number for number in range(50)]
+    for body in bodies:
+        peer.send_multipart([route, b"", body])
+    peer.close(linger=int(DEADLINE_S * 1000))  # says it all, then hangs up
+    # Let the connection be lost before anything is read.
+    eventually(lambda: client.send("peer", b"y") and client.counters["dropped_unreachable"] > 0)
+    assert [received.body for received in tcp_kit.gather(client, 50)] == bodies
 
 
 # -- ipc paths --------------------------------------------------------------------------------
