@@ -99,6 +99,7 @@ class IncomingTransfer:
         self.attempt = first.attempt
         self.base = first.base
         self.received = 0
+        self._content = 0  # stands for the pieces taken, since a state in loading cannot be frozen
         self._state = blank
 
     def add(self, piece: Piece) -> ReplicatedState | None:
@@ -112,6 +113,7 @@ class IncomingTransfer:
         if piece.index != self.received:
             return None
         self._state.load(piece.section, piece.body)
+        self._content = hash((self._content, piece.section, piece.body))
         self.received += 1
         if not piece.last:
             return None
@@ -122,9 +124,10 @@ class IncomingTransfer:
         """Return an independent copy."""
         copy = object.__new__(IncomingTransfer)
         copy.attempt, copy.base, copy.received = self.attempt, self.base, self.received
+        copy._content = self._content
         copy._state = self._state.clone()
         return copy
 
     def freeze(self) -> Hashable:
         """Return something hashable, equal exactly where behaviour is equal."""
-        return (self.attempt, self.base, self.received)
+        return (self.attempt, self.base, self.received, self._content)

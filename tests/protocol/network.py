@@ -107,6 +107,7 @@ class Network:
         self.copies: dict[int, int] = {}
         self.cut: set[tuple[str, str]] = set()
         self.steps = 0
+        self.performed: list[effects.Effect] = []
         self.delivered: Counter[tuple[str, type[Message]]] = Counter()
         self._lives = 0
         self._calls = 0
@@ -219,6 +220,7 @@ class Network:
         node.core.flush(out)
         for effect in out.effects:
             self._perform(name, node, effect)
+        self.performed = out.effects
         reason = node.core.invalid() or broken(self)
         if reason is not None:
             raise InvariantViolated(f"{name}: {reason}")
