@@ -34,6 +34,8 @@ DEADLINE = "deadline"
 CLOSING = "closing"
 """The driver's own timer: the session did not close in time."""
 
+CLOSED = "the client was closed; it was not sent: it did not happen"
+
 
 class Admission:
     """The door between threads that call and the client's actor.
@@ -152,6 +154,7 @@ class ClientActor(CoreActor):
         self._last_call = 0
         self._deadlines: list[tuple[float, int]] = []
         self._view = NO_VIEW
+        self._closing = False
 
     def begin(self) -> None:
         """Begin a session; it is opened by the first command."""
@@ -173,13 +176,21 @@ class ClientActor(CoreActor):
         if isinstance(message, Submit):
             self._submit(message)
         elif isinstance(message, Close):
-            self.core.on_close(self._outbox)
-            self._admission.close()
-            self.actor_inbox.set_timer(CLOSING, message.timeout_s * 1000)
+            self._begin_to_close(message.timeout_s)
         else:
             super().on_told(message)
 
+    def _begin_to_close(self, timeout_s: float) -> None:
+        self._closing = True
+        self._admission.close()
+        for call in self.core.on_close(self._outbox):
+            self._end(self._calls.pop(call), NotSent(CLOSED))
+        self.actor_inbox.set_timer(CLOSING, timeout_s * 1000)
+
     def _submit(self, submit: Submit) -> None:
+        if self._closing:  # it came through the door just before
+            self._end(submit, NotSent(CLOSED))
+            return
         self._last_call += 1
         call = self._last_call
         self._calls[call] = submit

@@ -139,12 +139,18 @@ class Client(ViewFollower):
         self._queries.pop(call, None)
         return self._waiting.pop(call, None) is not None
 
-    def on_close(self, out: Outbox) -> None:
-        """End the session by a command (R41); ``SessionClosed`` is emitted once it is ended."""
+    def on_close(self, out: Outbox) -> list[int]:
+        """End the session by a command (R41); ``SessionClosed`` is emitted once it is ended.
+
+        Returns:
+            The calls that were never sent and now never will be: they certainly did not happen.
+        """
+        unsent = list(self._waiting)
         self._waiting.clear()
         self._closing = True
         if not self.session and not self._token:
             out.emit(SessionClosed())
+        return unsent
 
     # -- views --------------------------------------------------------------------------------
 
