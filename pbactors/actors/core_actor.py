@@ -14,6 +14,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import os
 import threading
 import weakref
 from abc import abstractmethod
@@ -283,3 +284,14 @@ def _stop_all() -> None:
 
 
 atexit.register(_stop_all)
+
+
+def _after_fork_in_child() -> None:
+    """The threads of the parent are not in its child: there every actor has ended."""
+    for actor in list(_running):
+        actor.life.closed = threading.Event()  # a new one: somebody may have held the lock
+        actor.life.closed.set()
+    _running.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
