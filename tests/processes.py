@@ -148,6 +148,7 @@ class Process:
     Attributes:
         command: what was started.
         pid: its process id.
+        stdin: the writing end of its stdin, if that is a pipe.
     """
 
     def __init__(
@@ -159,6 +160,7 @@ class Process:
     ) -> None:
         self.command = command
         self.pid = popen.pid
+        self.stdin = popen.stdin
         self._popen = popen
         self._stdout = stdout
         self._stderr = stderr
@@ -187,7 +189,7 @@ class Process:
         try:
             return self._popen.wait(deadline_s)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"did not end within {deadline_s} s:\n{self.report()}") from None
+            raise AssertionError(f"did not end within {deadline_s} s") from None
 
     def wait_for(self, text: str, deadline_s: float = DEADLINE_S, *, stream: str = "stdout") -> str:
         """Wait until a line of stdout or stderr contains ``text``, and return that line.
@@ -201,13 +203,10 @@ class Process:
                 if text in line:
                     return str(line)
             if ended:
-                raise AssertionError(f"ended without {text!r} on {stream}:\n{self.report()}")
+                raise AssertionError(f"ended without {text!r} on {stream}")
             return None
 
-        try:
-            return wait_until(found, deadline_s, f"{text!r} on {stream}") or ""
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.report()}") from None
+        return wait_until(found, deadline_s, f"{text!r} on {stream}") or ""
 
     def report(self) -> str:
         """Return the command, how it is, and everything that it has written."""

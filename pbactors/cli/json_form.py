@@ -83,7 +83,7 @@ def from_json(value: Any) -> Any:
         )
     try:
         return read(value[tag])
-    except (ValueError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError, OSError) as error:
         raise ValueError(f"no content for {tag!r}: {error}") from None
 
 

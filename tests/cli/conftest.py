@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import up
 from tests.processes import free_topology
+
+from .shell import up
 
 
 @pytest.fixture(scope="session")
