@@ -1,10 +1,8 @@
 """The processes of ``pbactors up``: one ``pbactors node`` for each node of the topology.
 
-Nothing outlives ``up``. Each child holds the reading end of a pipe as its stdin, whose writing end
-is open in ``up`` alone, and ends when that is closed (:func:`pbactors.cli.node.watch_parent`). Each
+Nothing outlives ``up``, also if it is killed with SIGKILL: :mod:`pbactors.cli.lifeline`. Each child
 leads a process group of its own, so that Ctrl-C at the terminal reaches ``up`` alone, once, and
-``up`` ends them; and so that the kernel wakes a child that somebody has stopped with SIGSTOP and
-then hangs it up, once ``up`` is gone.
+``up`` ends them.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ import click
 
 from pbactors.cli.arguments import clock, topology_argument, write_nowhere
 from pbactors.cli.endings import signals_as_events
+from pbactors.cli.lifeline import end_with_parent
 from pbactors.errors import PbactorsError
 from pbactors.node import RunningNode, start_node
 from pbactors.topology import load
@@ -85,7 +86,7 @@ def node(topology: str, name: str, form_new: bool, is_child: bool) -> None:
     printer = Printer(name, bare=is_child)
     with signals_as_events(events), log_as_events(name, events):
         if is_child:
-            threading.Thread(target=watch_parent, args=(events,), daemon=True).start()
+            end_with_parent(lambda: events.put(ParentGone()))
         if form_new and not is_child:  # up has said so
             printer.tell(f"forms a new, empty cluster {plan.name!r}")
         with start_node(plan, name, form_new=form_new) as running:
@@ -187,15 +188,3 @@ def watch_node(running: RunningNode, events: Events) -> None:
     """Put the node's end into ``events``. Runs on a thread of its own."""
     running.wait()
     events.put(Stopped())
-
-
-def watch_parent(events: Events) -> None:
-    """Put the end of ``pbactors up`` into ``events``. Runs on a thread of its own.
-
-    Nothing is ever written to the pipe that is our stdin, and its other end is open in the parent
-    alone: the kernel closes it with the parent, also after ``kill -9``. Unlike a signal at the
-    parent's death this cannot be missed by starting too late, and works on every POSIX system.
-    """
-    while os.read(0, 1024):
-        pass
-    events.put(ParentGone())

@@ -166,13 +166,15 @@ class Nodes:
         click.echo("\n".join(self._introduction(record.view)))
 
     def _introduction(self, view: ViewSummary) -> list[str]:
-        backup = "no backup, as there is one replica" if view.backup is None else view.backup
+        backup = "no backup, as there is one replica"
+        if view.backup is not None:
+            backup = f"backup {view.backup}"
         primary = self.children[view.primary or ""]
         commands = [command_line("call", self._topology, *words) for words in self._first_calls()]
         commands += [command_line(command, self._topology) for command in ("status", "tail")]
         return [
             "",
-            f"The cluster serves: primary {primary.name}, backup {backup}.",
+            f"The cluster serves: primary {primary.name}, {backup}.",
             "In another terminal:",
             *(f"  {command}" for command in commands),
             f"  kill -9 {primary.pid}  # the primary, {primary.name}; then call again",
@@ -182,10 +184,10 @@ class Nodes:
     def _first_calls(self) -> list[tuple[str, ...]]:
         if self._machine is KeyValueStore:
             return [("put", "color", "blue"), ("get", "color")]
-        first_of_each = {
-            kind: name for name, kind in sorted(interface(self._machine).items(), reverse=True)
-        }
+        kinds = interface(self._machine)
+        names = sorted(kinds, key=lambda name: (kinds[name], name))  # commands before queries
+        first_of_each = {kinds[name]: name for name in reversed(names)}
         return [
             tuple(map(shlex.quote, usage_of(name, getattr(self._machine, name)).split()))
-            for name in first_of_each.values()
+            for name in reversed(first_of_each.values())
         ]

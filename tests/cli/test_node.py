@@ -168,7 +168,7 @@ def test_it_serves_on_when_nobody_reads_its_lines(tmp_path: Path) -> None:
 
 
 def test_a_child_of_up_ends_with_its_stdin(tmp_path: Path) -> None:
-    words = [*PBACTORS, "node", free_topology(tmp_path), "a", "--child"]
+    words = [*PBACTORS, "node", str(free_topology(tmp_path)), "a", "--child"]
     with running(words, stdin=subprocess.PIPE) as process:
         assert process.wait_for("serves").startswith("serves at ")
         close_stdin(process)
