@@ -122,7 +122,8 @@ class ViewService(Core):
         """Somebody is alive, and says where it is."""
         refusal = self._refuse_ping(source, ping)
         if refusal is not None:
-            out.emit(Ignored(Ping, refusal[1]))
+            # counted under a name of ours: strangers could make up texts without end
+            out.emit(Ignored(Ping, refusal[0].name.lower().replace("_", " ")))
             out.send(source, Refused(self.view.number, *refusal))
             return
         server = self._servers.get(source.node)
