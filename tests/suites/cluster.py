@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -130,19 +131,48 @@ class LocalCluster:
         """The replicas that run."""
         return self._nodes.keys() - {VIEW_SERVER}
 
+    def node(self, name: str) -> RunningNode:
+        """Return a node that was started and not killed."""
+        return self._nodes[name]
+
+    def address(self, name: str) -> str:
+        """Return where a node listens, past the relay."""
+        return self._addresses[name]
+
+    def forget(self, name: str) -> None:
+        """Take note that a node stopped by itself, as the test expected."""
+        self.relay.detach(name)
+        assert not self._nodes.pop(name).is_running()
+
     # -- views --------------------------------------------------------------------------------
 
-    def status(self, name: str = VIEW_SERVER) -> Record | None:
-        """Ask a node, past the relay, what it is; None if it does not answer."""
+    def status(self, name: str = VIEW_SERVER, address: str = "") -> Record | None:
+        """Ask a node, past the relay, what it is; None if it does not answer.
+
+        Args:
+            name: which node.
+            address: where, if not where the last one of that name was started.
+        """
         node = self.topology.node(name)
-        asked = replace(node, address=self._addresses[name])
+        asked = replace(node, address=address or self._addresses[name])
         return pbactors.ask_nodes(replace(self.topology, nodes=(asked,))).get(name)
+
+    def state(self, name: str) -> str:
+        """Return the state of a node's role in words."""
+        return self._answer(name).state
+
+    def incarnation(self, name: str, address: str = "") -> str:
+        """Return which life of a node runs."""
+        return self._answer(name, address).incarnation
+
+    def _answer(self, name: str, address: str = "") -> Record:
+        record = wait_until(partial(self.status, name, address), what=f"an answer of {name}")
+        assert record is not None
+        return record
 
     def view(self) -> ViewSummary:
         """Return the current view, from the view server."""
-        record = wait_until(self.status, what="an answer of the view server")
-        assert record is not None
-        return record.view
+        return self._answer(VIEW_SERVER).view
 
     def wait_view(self, primary: str, backup: str | None) -> ViewSummary:
         """Wait until these are primary and backup, and the primary has acknowledged the view.
