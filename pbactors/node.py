@@ -38,7 +38,7 @@ def load_machine(topology: Topology) -> type[StateMachine]:
         found: Any = importlib.import_module(module_name)
         for part in class_name.split("."):
             found = getattr(found, part)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that runs, and ends, when it is imported
         raise MachineUnavailable(
             f"{where}: cannot be imported: {type(error).__name__}: {error}. Expected module:Class "
             f"on the import path or beside the file, for example pbactors.machines.kv:KeyValueStore"

@@ -28,9 +28,8 @@ def tail(topology: str, as_json: bool, count: int | None) -> None:
     Example:
       pbactors tail topology/local.toml --count 5
     """
-    beats = watch.tail(load(topology))
     try:
-        for beat in itertools.islice(beats, count):
+        for beat in itertools.islice(watch.tail(load(topology)), count):
             click.echo(json_line(beat) if as_json else text_line(beat))
     except KeyboardInterrupt:
         pass  # the ordinary end

@@ -45,6 +45,7 @@ def test_every_mistake_is_reported_in_one_go(tmp_path: Path) -> None:
         ("Bank = 5", "no subclass of pbactors.StateMachine"),
         ("import nothing_of_this_name", "nothing_of_this_name"),
         ("class Bank(", "SyntaxError"),
+        ("raise SystemExit(0)", "SystemExit: 0"),
     ],
 )
 def test_a_class_that_cannot_be_loaded_is_a_mistake(

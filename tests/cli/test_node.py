@@ -7,6 +7,8 @@ import re
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -32,6 +34,11 @@ class Failing(StateMachine):
     @command
     def leave(self):
         raise SystemExit("left")
+
+    @command
+    def hang(self):
+        while True:
+            pass
 """
 
 
@@ -149,6 +156,39 @@ def test_a_node_that_fails_by_itself_says_why(tmp_path: Path) -> None:
         assert "may have happened" in stderr
         assert process.wait() == 1
         assert "a has stopped by itself: SystemExit: left" in process.stderr
+
+
+@contextmanager
+def hanging_node(folder: Path) -> Iterator[Process]:
+    """A node in a method that never returns."""
+    (folder / "failing.py").write_text(FAILING)
+    topology = free_topology(folder, replicas=1, machine="failing:Failing")
+    with (
+        running([*PBACTORS, "node", topology, "view", "--new"]),
+        running([*PBACTORS, "node", topology, "a"]) as process,
+    ):
+        process.wait_for("serving alone")
+        assert pbactors("call", topology, "hang", "--timeout", "1").exit_code == 1
+        yield process
+
+
+def test_a_method_that_never_returns_holds_up_the_end_only_for_a_while(tmp_path: Path) -> None:
+    with hanging_node(tmp_path) as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 1
+        assert "a did not stop in time" in process.stderr
+
+
+def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
+    with hanging_node(tmp_path) as process:
+
+        def ended() -> bool:
+            process.send_signal(signal.SIGINT)
+            return process.exit_code is not None
+
+        wait_until(ended, what="the node has ended")
+        assert process.exit_code == -signal.SIGINT
+        assert process.stderr == ""
 
 
 def test_it_serves_on_when_nobody_reads_its_lines(tmp_path: Path) -> None:

@@ -195,6 +195,17 @@ def test_it_waits_less_than_a_second(
     assert json.loads(capsys.readouterr().out)["serves"] is False
 
 
+def test_ctrl_c_is_exit_code_130(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ask_nodes(topology: Topology, timeout_s: float) -> dict[str, Record]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "ask_nodes", ask_nodes)
+    assert run(["status", str(free_topology(tmp_path)), "--json"]) == 130
+    assert capsys.readouterr().out == ""
+
+
 # -- real clusters ----------------------------------------------------------------------------
 
 
