@@ -92,7 +92,7 @@ def test_a_query_sees_every_command_submitted_before_it(pair: LocalCluster) -> N
         assert answer.get(timeout=DEADLINE_S) == expected
 
 
-def test_more_calls_than_the_session_window(cluster: LocalCluster) -> None:
+def test_more_calls_than_the_session_window() -> None:
     with LocalCluster("1", TIMING, Limits(session_window=4)) as cluster:
         cluster.start("1")
         client = cluster.client()
@@ -189,7 +189,7 @@ def test_deadlines_end_calls_in_the_order_of_their_time(cluster: LocalCluster) -
         late.get(timeout=0)
 
 
-def test_only_so_many_calls_are_open(cluster: LocalCluster) -> None:
+def test_only_so_many_calls_are_open() -> None:
     with LocalCluster("1", TIMING, Limits(pending_operations_max=2)) as cluster:
         client = cluster.client()
         open_calls = [client.submit(append, "key", "x") for _ in range(2)]
@@ -240,7 +240,7 @@ def test_calls_after_close_are_not_sent_and_closing_again_is_harmless(pair: Loca
         client.submit(get, "key")
 
 
-def test_close_ends_the_session_at_the_cluster(pair: LocalCluster) -> None:
+def test_close_ends_the_session_at_the_cluster() -> None:
     with LocalCluster("1", TIMING, Limits(sessions_max=1)) as cluster:
         cluster.start("1")
         for number in range(5):

@@ -321,20 +321,21 @@ store.put("key", "value")
 FORGETFUL = {
     "everything": "",
     "open calls": """
-nodes[0].stop(); nodes[1].stop(); nodes[2].stop()
+for node in nodes:
+    node.stop()
 cluster.submit(KeyValueStore.put, "key", "value")
 """,
     "a tail": "beats = pbactors.tail(topology); next(beats)",
-    "everything, with an exit code": "sys.exit(0)",
-    "the view server, which is gone": "view.stop()",
+    "a view server that is gone": "view.stop()",
 }
 
 
+@pytest.mark.parametrize("end", ["", "sys.exit(0)"])
 @pytest.mark.parametrize("what", FORGETFUL)
-def test_a_process_that_forgets_to_stop_and_close_ends_at_once(tmp_path: Path, what: str) -> None:
-    script = START_ALL + FORGETFUL[what] + "\nprint('end', flush=True)"
-    if "exit" in what:
-        script = START_ALL + "print('end', flush=True)\n" + FORGETFUL[what]
+def test_a_process_that_forgets_to_stop_and_close_ends_at_once(
+    tmp_path: Path, what: str, end: str
+) -> None:
+    script = f"{START_ALL}{FORGETFUL[what]}\nprint('end', flush=True)\n{end}"
     with running([sys.executable, "-c", script, free_topology(tmp_path)]) as process:
         process.wait_for("end")
         began_s = time.monotonic()
