@@ -248,6 +248,23 @@ def test_every_block_is_followed_or_says_why_not(name: str) -> None:
         assert reason is None, f"{name}:{block.line}: {reason}"
 
 
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_link_within_the_repository_leads_somewhere(name: str) -> None:
+    text = (ROOT / name).read_text()
+    for target in re.findall(r"\]\((?!https?:)([^)]*)\)", text):
+        path, _, anchor = target.partition("#")
+        document = (ROOT / name).parent / path if path else ROOT / name
+        assert document.exists(), f"{name}: {target}"
+        if anchor:
+            assert anchor in anchors(document.read_text()), f"{name}: {target}"
+
+
+def anchors(document: str) -> set[str]:
+    """Return what a document's headings are called in links."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", document), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def is_followed(block: Block) -> bool:
     """Tell whether a block is for doing, not only for looking at."""
     if block.note.startswith("not run, because"):
