@@ -19,7 +19,7 @@ def send_abandon(
     names: Iterable[str],
     cluster: bytes,
     successor: bytes,
-    timeout_s: float = 0.7,
+    timeout_s: float = 0.5,
 ) -> dict[str, Abandoned | Refused]:
     """Tell nodes that their cluster is lost, once each.
 

@@ -64,7 +64,7 @@ def tail(topology: str | Path | Topology, timeout_s: float | None = None) -> Ite
                 yield Beat(record, arrival.missed, arrival.restarted)
 
 
-def ask_nodes(topology: Topology, timeout_s: float = 0.7) -> dict[str, Record]:
+def ask_nodes(topology: Topology, timeout_s: float = 0.5) -> dict[str, Record]:
     """Ask every node what it is, all at once.
 
     Args:

@@ -17,7 +17,7 @@ from pbactors.watch import ask_nodes
 
 __all__ = ["status"]
 
-TIMEOUT_S: Final = 0.7
+TIMEOUT_S: Final = 0.5
 """How long to wait for nodes that do not answer, so that the whole takes less than a second."""
 
 UNREAD_WIDTH: Final = 160

@@ -191,7 +191,7 @@ def test_it_waits_less_than_a_second(
 
     monkeypatch.setattr(command, "ask_nodes", ask_nodes)
     assert run(["status", str(free_topology(tmp_path)), "--json"]) == 1
-    assert waits == [0.7]
+    assert waits == [0.5]
     assert json.loads(capsys.readouterr().out)["serves"] is False
 
 
