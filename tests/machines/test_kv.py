@@ -38,7 +38,7 @@ def call():
     return Store()
 
 
-def test_DL1_basic_key_value_operations(call):  # noqa: N802
+def test_DL1_basic_key_value_operations(call):
     """DL1: a script of get, put and append on four keys with exact results, and a long value.
 
     Get: value or not-found. Put: OK. Append: creates or extends; returns the new value.
