@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import time
 
-from pbactors.protocol.view import FRESH, Incarnation
+from pbactors.errors import StartError
+from pbactors.protocol.view import FRESH, INCARNATION_BYTES, Incarnation
 
 __all__ = ["new_incarnation"]
 
@@ -15,6 +16,17 @@ def new_incarnation(newest: Incarnation = FRESH) -> Incarnation:
 
     The first 8 bytes are nanoseconds since 1970, the others random: two lives that start at the
     same moment are still told apart.
+
+    Raises:
+        StartError: there is none above.
     """
-    start_ns = max(time.time_ns(), int.from_bytes(newest[:8], "big") + 1)
-    return start_ns.to_bytes(8, "big") + secrets.token_bytes(8)
+    incarnation = time.time_ns().to_bytes(8, "big") + secrets.token_bytes(8)
+    if incarnation > newest:
+        return incarnation
+    above = int.from_bytes(newest, "big") + 1
+    if above.bit_length() > 8 * INCARNATION_BYTES:
+        raise StartError(
+            "the view server has heard the highest incarnation there is under this node's name, "
+            "which no clock gives: it was forged; form the cluster anew"
+        )
+    return above.to_bytes(INCARNATION_BYTES, "big")

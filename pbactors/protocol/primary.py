@@ -113,7 +113,10 @@ class Primary:
     def describe(self) -> str:
         """Return the state of the role in words."""
         if self.cannot_copy:
-            return f"stuck: the state cannot be copied to a backup: {self.cannot_copy}"
+            return (
+                f"stuck: the state cannot be copied to a backup: {self.cannot_copy}; "
+                "this node serves alone once the other replicas are stopped"
+            )
         if not self.operating:
             return "filling backup"
         return "serving" if self.view.backup is not None else "serving alone"

@@ -145,6 +145,9 @@ class ViewService(Core):
                 Reason.UNKNOWN_NODE,
                 f"no replica named {source.node!r} in the view server's topology",
             )
+        if not source.cluster and (ping.number or ping.filling):
+            # It would count against our number, or as an ack; both need our cluster id (R46).
+            return (Reason.FOREIGN_CLUSTER, "a ping with a view number names no cluster")
         if ping.contract != self._contract:
             return (
                 Reason.OTHER_CONTRACT,

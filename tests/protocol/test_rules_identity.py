@@ -121,6 +121,18 @@ def test_R46_a_filling_flag_above_its_own_number_overtakes_too() -> None:
     assert servers.core.status().stuck
 
 
+def test_R46_a_number_counts_only_under_the_cluster_s_id() -> None:
+    """“hears, under its own cluster id, a number above its own”: anybody can leave the id out."""
+    servers = acknowledged_pair()
+    frozen = servers.core.freeze()
+    for number, filling in ((2**62, 0), (1, 2**62), (2, 0)):
+        effects = servers.say(servers.member("1"), Ping(number, 99, filling, CONTRACT), cluster=b"")
+        (refused,) = [effect.message for effect in effects if isinstance(effect, Send)]
+        assert isinstance(refused, Refused)
+        assert refused.reason == Reason.FOREIGN_CLUSTER
+    assert servers.core.freeze() == frozen
+
+
 def test_R46_messages_of_another_cluster_change_nothing() -> None:
     """“A message with another cluster id is refused, counted, shown in `status`, and changes
     nothing.”
