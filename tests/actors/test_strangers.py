@@ -268,16 +268,24 @@ def beats_of(topology: pbactors.Topology, name: str) -> Iterator[Beat]:
             yield beat
 
 
-def test_tail_sees_every_heartbeat_of_every_node_in_order(topology: pbactors.Topology) -> None:
+def test_tail_sees_the_heartbeats_of_every_node_in_order_and_owns_up_to_gaps(
+    topology: pbactors.Topology,
+) -> None:
+    """PUB sockets drop without a word, on a busy machine also when all is well: when libzmq's own
+    thread gets no turn for half a second, the connection is made anew. What holds always is that
+    heartbeats come in order and that ``missed`` says how many did not.
+    """
     seen: dict[str, list[Beat]] = {"view": [], "a": []}
     for beat in pbactors.tail(topology, timeout_s=DEADLINE_S):
         seen[beat.record.node].append(beat)
         if min(map(len, seen.values())) == 5:
             break
     for beats in seen.values():
-        numbers = [beat.record.sequence for beat in beats]
-        assert numbers == [*range(numbers[0], numbers[0] + len(numbers))]
-        assert not any(beat.missed or beat.restarted for beat in beats)
+        assert len(beats) >= 5
+        for before, after in pairwise(beats):
+            assert after.record.sequence == before.record.sequence + 1 + after.missed
+        assert beats[0].missed == 0
+        assert not any(beat.restarted for beat in beats)
 
 
 def test_tail_ends_in_time(topology: pbactors.Topology) -> None:
