@@ -30,10 +30,21 @@ fingerprint() {
     "$1" - "$root" <<'CODE'
 import hashlib, pathlib, sys
 root = pathlib.Path(sys.argv[1])
-asked = (root / "setup.cfg").read_bytes() + (root / "pyproject.toml").read_bytes()
+made_from = ("setup.cfg", "pyproject.toml", "tools/environment.sh")
+asked = b"".join((root / name).read_bytes() for name in made_from)
 print(hashlib.sha256(asked + f"{root} {sys.base_prefix} {sys.version}".encode()).hexdigest())
 CODE
 }
+
+# editable_mode=compat puts the repository on the import path. Otherwise an import hook finds it,
+# which type checkers do not follow. The filter lets through one line a package, and what went wrong.
+install() (
+    set -o pipefail
+    cd "$root" || return 1
+    "$python" -m pip install --disable-pip-version-check --no-color --progress-bar off \
+        --config-settings editable_mode=compat -e '.[cli,dev]' |
+        sed -n -e 's/^Collecting \([A-Za-z0-9_.-]*\).*/   \1/p' -e 's/^Installing collected.*/   installing/p'
+)
 
 make_environment() {
     local base wanted stamp="$root/.venv/made-from"
@@ -47,7 +58,7 @@ make_environment() {
         echo "$base cannot make environments; on Debian and Ubuntu: apt install python3-venv"
         return 1
     }
-    (cd "$root" && "$python" -m pip install --disable-pip-version-check -e '.[cli,dev]') || {
+    install || {
         echo "Installing failed, see above. Run this again once the reason is gone."
         return 1
     }
