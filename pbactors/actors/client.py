@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pykka
 
@@ -48,9 +48,11 @@ class Admission:
     """
 
     def __init__(self, calls_max: int) -> None:
-        self._room = threading.BoundedSemaphore(calls_max)
-        self._lock = threading.Lock()
+        self._calls_max = calls_max
+        self._calls = 0
         self._open = True
+        self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
 
     def submit(
         self,
@@ -65,28 +67,32 @@ class Admission:
             NotSent: the client is closed, or no call ended in time.
         """
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        if not self._room.acquire(timeout=timeout_s):
-            raise NotSent(f"too many calls were open for {timeout_s} s; it was not sent")
-        submit = Submit(pykka.ThreadingFuture(), is_query, body, timeout_s, deadline_s)
+        future: pykka.Future[Any] = pykka.ThreadingFuture()
         with self._lock:
+            if self._calls >= self._calls_max and not self._room.wait_for(
+                lambda: self._calls < self._calls_max or not self._open, timeout_s
+            ):
+                raise NotSent(f"too many calls were open for {timeout_s} s; it was not sent")
             if not self._open:
-                self._room.release()
                 raise NotSent("this client is closed; it was not sent")
-            actor.tell(submit)
-        return submit.future
+            self._calls += 1
+            actor.tell(Submit(future, is_query, body, timeout_s, deadline_s))
+        return future
 
-    def ended(self) -> None:
-        """A call has ended."""
-        self._room.release()
+    def ended(self, count: int) -> None:
+        """So many calls have ended."""
+        with self._lock:
+            self._calls -= count
+            self._room.notify(count)
 
     def close(self) -> None:
         """Let no more calls in."""
         with self._lock:
             self._open = False
+            self._room.notify_all()
 
 
-@dataclass(frozen=True, slots=True)
-class Submit:
+class Submit(NamedTuple):
     """A call on its way to the actor.
 
     Attributes:
@@ -155,6 +161,7 @@ class ClientActor(CoreActor):
         self._deadlines: list[tuple[float, int]] = []
         self._view = NO_VIEW
         self._closing = False
+        self._ended = 0  # calls that ended in this batch
 
     def begin(self) -> None:
         """Begin a session; it is opened by the first command."""
@@ -217,11 +224,11 @@ class ClientActor(CoreActor):
             self._end(submit, raised)
         else:
             submit.future.set(result)
-            self._admission.ended()
+            self._ended += 1
 
     def _end(self, submit: Submit, error: Exception) -> None:
         submit.future.set_exception((type(error), error, None))
-        self._admission.ended()
+        self._ended += 1
 
     def on_due(self, timer: Any) -> None:
         """A deadline has passed."""
@@ -252,11 +259,12 @@ class ClientActor(CoreActor):
             text += f" (last refusal: {self.core.refusal})"
         elif not self.core.view.number:
             address = self._topology.view_server.address
-            text += f" (the view server at {address} names no primary)"
+            says = "names no primary" if self.core.cluster else "does not answer"
+            text += f" (the view server at {address} {says})"
         if self.core.withdraw(call):
             return NotSent(f"{text}; it was not sent: it did not happen")
         if is_query:
-            return OutcomeUnknown(f"{text}; it changes nothing")
+            return OutcomeUnknown(f"{text}; it is a query: nothing was changed")
         return OutcomeUnknown(f"{text}; it may have happened, or may still happen")
 
     # -- events -------------------------------------------------------------------------------
@@ -274,7 +282,10 @@ class ClientActor(CoreActor):
             logger.info("%s", event)
 
     def on_finished(self) -> None:
-        """Refuse to go on with a cluster that replicates another class."""
+        """Make room for more calls; refuse to go on with another cluster than the file's."""
+        if self._ended:
+            self._admission.ended(self._ended)
+            self._ended = 0
         if not self.core.other_contract:
             return
         text = (

@@ -119,7 +119,7 @@ class CoreActor(pykka.ThreadingActor):
             self.transport.open()
             self.actor_inbox.attach(self.transport)
             self.begin()
-        except Exception as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001
             self.life.failure = error
             self._close()
             self._ready.set_exception()

@@ -50,7 +50,7 @@ class ReplicaActor(NodeActor):
         limits = self.topology.limits
         try:
             machine = ReplicatedMachine(self._machine, limits.result_bytes_max)
-        except Exception as error:
+        except BaseException as error:
             text = f"{self.topology.machine} cannot be built: {type(error).__name__}: {error}"
             raise MachineUnavailable(text) from error
         return Replica(

@@ -305,20 +305,24 @@ class Client(ViewFollower):
 
     def _number_waiting(self, commands: list[int], queries: list[int]) -> None:
         """Take calls from the line while the session's window has room."""
-        while self._waiting:
-            call, (is_query, body) = next(iter(self._waiting.items()))
+        taken = 0
+        room = self._room() if self.session else 0
+        for call, (is_query, body) in self._waiting.items():
             if is_query:
                 self._queries[call] = (self._last_number, body)
                 queries.append(call)
-            elif self.session and self._window_has_room():
+            elif room > 0:
+                room -= 1
                 commands.append(self._number(call, Kind.CALL, body))
             else:
-                return
-            del self._waiting[call]
+                break
+            taken += 1
+        for _ in range(taken):
+            self._waiting.popitem(last=False)
 
     def _number_closing(self, commands: list[int]) -> None:
         """The last command of a session ends it."""
-        if self._closing and self.session and not self._closed and self._window_has_room():
+        if self._closing and self.session and not self._closed and self._room() > 0:
             self._closed = True
             commands.append(self._number(CLOSING, Kind.CLOSE, b""))
 
@@ -332,12 +336,17 @@ class Client(ViewFollower):
         """The lowest number whose result has not arrived (R32)."""
         return next(iter(self._commands), self._last_number + 1)
 
-    def _window_has_room(self) -> bool:
-        return self._last_number + 1 < self._floor + self._limits.session_window
+    def _room(self) -> int:
+        """How many commands the session's window still has room for."""
+        return self._floor + self._limits.session_window - 1 - self._last_number
 
     def _operations(self, numbers: list[int]) -> list[Operation]:
-        floor = self._floor
-        return [(self.session, number, floor, *self._commands[number][1:]) for number in numbers]
+        session, floor, commands = self.session, self._floor, self._commands
+        operations = []
+        for number in numbers:
+            _, kind, body = commands[number]
+            operations.append((session, number, floor, int(kind), body))
+        return operations
 
     def _send(
         self, primary: str, operations: list[Operation], queries: list[Query], out: Outbox

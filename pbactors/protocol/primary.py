@@ -131,6 +131,8 @@ class Primary:
     def on_request(self, source: Address, request: Request) -> None:
         """Take a client's operations and queries."""
         self._intake.on_request(source, request)
+        if self.cannot_copy:
+            self._replies.refuse(source, Reason.OVERLOADED, self.describe())
 
     # -- backup -------------------------------------------------------------------------------
 

@@ -237,8 +237,14 @@ class Replica(ViewFollower):
 
     def on_refused(self, source: Address, message: Refused, out: Outbox) -> None:
         """The view server does not want this node; keep the reason for people."""
-        if source.node == self.view_server:
+        if source.node == self.view_server and message.text != self._refusal:
             self._refusal = message.text
+            out.emit(RoleChanged(self.view.role_of(self.member), self._describe()))
+
+    def on_view_reply(self, source: Address, reply: ViewReply, out: Outbox) -> None:
+        """Follow the view server, which wants this node."""
+        self._refusal = ""
+        super().on_view_reply(source, reply, out)
 
     def on_stranger(self, source: Address, message: Message, reason: str, out: Outbox) -> None:
         """Keep the view server's refusal although it comes from another cluster."""
@@ -373,21 +379,22 @@ class Replica(ViewFollower):
             return "R18: backup of a view that names another"
         return None
 
+    def _describe(self) -> str:
+        """Return the state of the role in words."""
+        if self._refusal:
+            return f"stuck: refused by the view server: {self._refusal}; start this node again"
+        if not self.cluster:
+            return "waiting for the view server"
+        return self.role.describe()
+
     def status(self) -> Status:
         """Return what people see."""
-        role = self.view.role_of(self.member)
-        copies = self.role.copies if isinstance(self.role, Primary) else 0
-        state = self.role.describe()
-        if self._refusal and not self.cluster:
-            state = f"refused by the view server: {self._refusal}"
-        elif not self.cluster:
-            state = "waiting for the view server"
         return Status(
-            role=role,
-            state=state,
+            role=self.view.role_of(self.member),
+            state=self._describe(),
             view=self.view,
             acked=self.acked,
             op=self.state.op,
-            copies=copies,
-            stuck=self.role.stuck,
+            copies=self.role.copies if isinstance(self.role, Primary) else 0,
+            stuck=self.role.stuck or bool(self._refusal),
         )

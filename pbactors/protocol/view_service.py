@@ -360,10 +360,10 @@ class ViewService(Core):
         if promotable is not None and not self._gone(promotable):
             return None
         if not self._restarted(view.primary):
-            return f"waiting for {view.primary.name}, which holds the state"
+            return _waiting_for(view.primary)
         if promotable is not None and not self._restarted(promotable):
-            return f"waiting for {promotable.name}, which holds the state"
-        return "last holder of the state is gone"
+            return _waiting_for(promotable)
+        return "last holder of the state is gone; 'pbactors abandon' forms a new, empty cluster"
 
     def _describe(self) -> str:
         stuck = self._stuck()
@@ -387,3 +387,10 @@ class ViewService(Core):
             alive=self._alive(),
             stuck=stuck,
         )
+
+
+def _waiting_for(member: Member) -> str:
+    return (
+        f"waiting for {member.name}, which holds the state; if its process has ended, the state is "
+        "gone, and 'pbactors abandon' forms a new, empty cluster"
+    )

@@ -90,9 +90,9 @@ class Topology:
 
     @property
     def contract(self) -> str:
-        """One line that all nodes must agree on: the machine, the limits that decide outcomes."""
+        """One line on which all must agree: name, machine, and limits that decide outcomes."""
         return (
-            f"{self.machine} sessions_max={self.limits.sessions_max} "
+            f"{self.name} {self.machine} sessions_max={self.limits.sessions_max} "
             f"result_bytes_max={self.limits.result_bytes_max}"
         )
 

@@ -38,10 +38,11 @@ EVERYWHERE: Options = {
     # At 1 % packet loss, pauses of 300 ms happen on healthy links, and none of 400 ms.
     zmq.HEARTBEAT_TIMEOUT: 500,
     zmq.HEARTBEAT_TTL: 500,
-    # The default, 100 ms without back-off, is slow for a peer that restarts and a nuisance for one
-    # that is gone.
+    # The default, 100 ms without back-off, is slow for a peer that restarts. The longest pause must
+    # stay well below the dead interval: a view server that was away for long and comes back gives
+    # its replicas no more than that to be heard again.
     zmq.RECONNECT_IVL: 20,
-    zmq.RECONNECT_IVL_MAX: 1000,
+    zmq.RECONNECT_IVL_MAX: 100,
 }
 
 # The high-water marks bound memory and are no flow control: they count messages, and the kernel's

@@ -173,7 +173,7 @@ def test_a_sent_command_without_answer_may_have_happened_and_is_retried(
     pair.relay.cut("client", "1")  # nothing arrives; the session must have no gap
     with pytest.raises(OutcomeUnknown):
         client.call(append, "key", "4,", timeout_s=0.3)
-    with pytest.raises(OutcomeUnknown, match="it changes nothing"):
+    with pytest.raises(OutcomeUnknown, match="nothing was changed"):
         client.call(get, "key", timeout_s=0.3)
     pair.relay.mend("client", "1")
     assert client.call(append, "key", "5,", timeout_s=DEADLINE_S) == "1,2,3,4,5,"
