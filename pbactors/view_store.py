@@ -8,11 +8,16 @@ kill at any moment leaves the record before or the record after, never a mix. Th
 for the life of the store, by a lock that the kernel drops with the process however it ends; the
 lock and the record are one file, so they cannot be separated by a person who tidies up.
 
+The log is emptied into the file before a record counts as saved. sqlite3 takes damage in a log for
+its end and goes on from an older record without a word, while damage in the file is refused. So a
+log that is found holds at most one record, of which nobody heard.
+
 A store is opened, used and closed on one thread, the actor's; sqlite3 raises on any other.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
 import zlib
@@ -72,7 +77,8 @@ class ViewStore(ABC):
         """Make ``record`` durable. When this returns it survives a kill and a power cut.
 
         Raises:
-            StoreUnavailable: it could not be written; this record stands or the one before.
+            StoreUnavailable: it could not be written, or the store is no longer where it was
+                opened; this record stands or the one before.
             InvariantViolated: it would rewrite the history of its cluster.
         """
 
@@ -120,7 +126,9 @@ class SqliteViewStore(ViewStore):
         self.path = path
         self._connection = connection
         self._cluster_name = cluster_name
+        self._file = _file_at(path)
         self._record = _read(path, connection, cluster_name)
+        _empty_the_log(path, connection)
 
     def load(self) -> ViewRecord:
         """Return the record as it stands in the file; see ``ViewStore.load``."""
@@ -130,13 +138,23 @@ class SqliteViewStore(ViewStore):
     def save(self, record: ViewRecord) -> None:
         """Make ``record`` durable; see ``ViewStore.save``."""
         _refuse_another_history(self._record, record)
+        self._refuse_another_file()
         with _explained(self.path), _transaction(self._connection):
             _write(self._connection, self._cluster_name, record)
         self._record = record
+        _empty_the_log(self.path, self._connection)
 
     def close(self) -> None:
         """Close the file and drop the lock."""
         self._connection.close()
+
+    def _refuse_another_file(self) -> None:
+        """Notice that the open file was deleted or replaced: it would be written for nobody.
+
+        The number of a file is not given to another one while it is open.
+        """
+        if _file_at(self.path) != self._file:
+            raise _moved(self.path, "another file has taken its place")
 
 
 def open_store(state_dir: Path, *, form_new: bool, cluster_name: str) -> SqliteViewStore:
@@ -154,19 +172,20 @@ def open_store(state_dir: Path, *, form_new: bool, cluster_name: str) -> SqliteV
             foreign, of another schema, damaged, or not writable. The text says what to do.
             Nothing in it was changed.
     """
-    path = state_dir / _FILE_NAME
-    if form_new:
-        try:
+    try:
+        path = state_dir.absolute() / _FILE_NAME
+        if form_new:
             state_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreUnavailable(
-                f"{state_dir} cannot be made: {error.strerror}; check state_dir in the topology"
-            ) from error
-    elif not path.exists():
-        raise _missing(path, "no view store here")
+        elif not path.exists():
+            raise _missing(path, "no view store here")
+    except OSError as error:
+        raise StoreUnavailable(
+            f"{state_dir} cannot be {'made' if form_new else 'looked into'}: {error.strerror}; "
+            f"check state_dir in the topology"
+        ) from error
     with _explained(path):
         connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={'rwc' if form_new else 'rw'}",
+            f"{path.as_uri()}?mode={'rwc' if form_new else 'rw'}",
             uri=True,
             isolation_level=None,
             timeout=_LOCK_PATIENCE_S,
@@ -181,6 +200,15 @@ def open_store(state_dir: Path, *, form_new: bool, cluster_name: str) -> SqliteV
 
 
 # -- the file ---------------------------------------------------------------------------------
+
+
+def _file_at(path: Path) -> tuple[int, int]:
+    """Return device and number of the file. Opening it here would drop the lock on closing."""
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise _moved(path, error.strerror or str(error)) from error
+    return found.st_dev, found.st_ino
 
 
 def _prepare(path: Path, connection: sqlite3.Connection, form_new: bool, cluster_name: str) -> None:
@@ -227,6 +255,20 @@ def _judge(path: Path, connection: sqlite3.Connection) -> bool:
     if finding != "ok":
         raise _damaged(path, finding)
     return False
+
+
+def _empty_the_log(path: Path, connection: sqlite3.Connection) -> None:
+    """Bring what is committed from the log into the file, durably, and cut the log to nothing.
+
+    Killed before its end, it leaves the log whole, and the next to open the store goes on from it.
+    """
+    with _explained(path):
+        row = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if row != (0, 0, 0):  # not busy, and no frame left; (0, -1, -1) where there is no log at all
+        raise StoreUnavailable(
+            f"{path}: its log {path.name}-wal cannot be emptied {row}: stop other programs that "
+            f"use the file, and keep state_dir on a local disk"
+        )
 
 
 @contextmanager
@@ -347,6 +389,14 @@ def _missing(path: Path, what: str) -> StoreUnavailable:
         f"{path}: {what}. If this cluster never ran, form it: `pbactors up`, or `pbactors node` "
         f"of the view server with --new. If it did run, its store is lost: a new cluster starts "
         f"empty"
+    )
+
+
+def _moved(path: Path, what: str) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"{path} is no longer the view store that was opened: {what}. Nothing was written; stop "
+        f"this view server. A store that was moved can be put back, unless another view server "
+        f"has run since"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -245,6 +246,12 @@ def test_a_file_in_the_way_of_the_folder_is_refused(tmp_path: Path) -> None:
     assert "cannot be made" in refusal(tmp_path / "state", form_new=True)
 
 
+@pytest.mark.parametrize("form_new", [False, True])
+def test_a_folder_whose_name_is_too_long_is_refused(tmp_path: Path, form_new: bool) -> None:
+    text = refusal(tmp_path / ("x" * 300), form_new=form_new)
+    assert "File name too long; check state_dir in the topology" in text
+
+
 def test_any_damage_is_noticed_or_without_effect(tmp_path: Path) -> None:
     with formed(tmp_path) as store:
         record = ViewRecord(store.load().cluster, View(7, A, B), True)
@@ -293,6 +300,124 @@ def test_a_store_belongs_to_the_thread_that_opened_it(tmp_path: Path) -> None:
     assert len(errors) == 1
 
 
+# -- a store that goes away while it is open ---------------------------------------------------
+
+
+def test_a_deleted_store_is_noticed_before_anything_is_saved(tmp_path: Path) -> None:
+    with formed(tmp_path) as store:
+        record = store.load()
+        (tmp_path / "view.sqlite3").unlink()
+        with pytest.raises(StoreUnavailable, match="no longer the view store that was opened"):
+            store.save(ViewRecord(record.cluster, View(1, A, None), False))
+        assert store.load() == record
+
+
+def test_a_store_whose_folder_was_moved_is_unchanged_and_good_when_put_back(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    with formed(state_dir) as store:
+        cluster = store.load().cluster
+        state_dir.rename(tmp_path / "elsewhere")
+        before = store.load()
+        with pytest.raises(StoreUnavailable, match="No such file or directory"):
+            store.save(ViewRecord(cluster, View(1, A, None), False))
+        assert store.load() == before
+        (tmp_path / "elsewhere").rename(state_dir)
+        store.save(ViewRecord(cluster, View(1, A, None), True))
+    with found(state_dir) as store:
+        assert store.load() == ViewRecord(cluster, View(1, A, None), True)
+
+
+def test_a_replaced_store_is_noticed_and_its_successor_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "view.sqlite3"
+    old = formed(tmp_path)
+    cluster = old.load().cluster
+    old.save(ViewRecord(cluster, View(1, A, None), True))
+    path.rename(tmp_path / "old.sqlite3")
+    with formed(tmp_path) as new:
+        successor = ViewRecord(new.load().cluster, View(1, B, None), False)
+        new.save(successor)
+        with pytest.raises(StoreUnavailable, match="another file has taken its place"):
+            old.save(ViewRecord(cluster, View(2, A, B), False))
+        assert old.load().view.number == 1
+        old.close()
+        assert new.load() == successor
+        new.save(ViewRecord(successor.cluster, View(1, B, None), True))
+    with found(tmp_path) as store:
+        assert store.load() == ViewRecord(successor.cluster, View(1, B, None), True)
+
+
+# -- the log beside the file -------------------------------------------------------------------
+
+
+def log_bytes(state_dir: Path) -> int:
+    log = state_dir / "view.sqlite3-wal"
+    return log.stat().st_size if log.exists() else 0
+
+
+def test_the_log_is_empty_whenever_something_counts_as_saved(tmp_path: Path) -> None:
+    with formed(tmp_path) as store:
+        assert log_bytes(tmp_path) == 0
+        cluster = store.load().cluster
+        for number in range(1, 20):
+            store.save(ViewRecord(cluster, View(number, A, B), False))
+            assert log_bytes(tmp_path) == 0
+
+
+SAVE_AND_DIE_BETWEEN_LOG_AND_FILE = """
+import os, signal, sys
+from pathlib import Path
+from pbactors import view_store
+from pbactors.protocol.view import Member, View, ViewRecord
+
+store = view_store.open_store(Path(sys.argv[1]), form_new=False, cluster_name="local")
+cluster = store.load().cluster
+store.save(ViewRecord(cluster, View(1, Member("a", bytes(16)), None), True))
+view_store._empty_the_log = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+store.save(ViewRecord(cluster, View(2, Member("b", bytes(16)), None), False))
+"""
+
+
+@pytest.fixture
+def died_with_a_log(tmp_path: Path) -> Path:
+    """A store of view 1, saved, and of view 2, in the log alone: nobody was told of it."""
+    state_dir = tmp_path / "died"
+    formed(state_dir).close()
+    subprocess.run(
+        [sys.executable, "-c", SAVE_AND_DIE_BETWEEN_LOG_AND_FILE, str(state_dir)],
+        check=False,
+        timeout=60,
+    )
+    assert log_bytes(state_dir) > 4096
+    return state_dir
+
+
+def test_a_record_that_a_kill_left_in_the_log_is_recovered(died_with_a_log: Path) -> None:
+    with found(died_with_a_log) as store:
+        assert store.load().view == View(2, Member("b", bytes(16)), None)
+        assert log_bytes(died_with_a_log) == 0
+    with found(died_with_a_log) as store:
+        assert store.load().view.number == 2
+
+
+def test_no_damage_to_the_log_loses_what_was_saved(died_with_a_log: Path, tmp_path: Path) -> None:
+    log = (died_with_a_log / "view.sqlite3-wal").read_bytes()
+    chance = random.Random(3)
+    flipped = bytearray(log)
+    damages = [log[: chance.randrange(len(log))] for _ in range(40)]
+    for _ in range(100):
+        flipped[:] = log
+        flipped[chance.randrange(len(log))] ^= 1 << chance.randrange(8)
+        damages.append(bytes(flipped))
+    numbers: set[int] = set()
+    for damaged in [b"", log, *damages]:
+        copy = shutil.copytree(died_with_a_log, tmp_path / "copy")
+        (copy / "view.sqlite3-wal").write_bytes(damaged)
+        with found(copy) as store:
+            numbers.add(store.load().view.number)
+        shutil.rmtree(copy)
+    assert numbers == {1, 2}
+
+
 # -- kill -9, and a full disk -----------------------------------------------------------------
 
 SAVE_FOR_EVER = """
@@ -329,8 +454,9 @@ from pbactors.view_store import open_store
 
 store = open_store(Path(sys.argv[1]), form_new=False, cluster_name="local")
 cluster = store.load().cluster
-resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-for number in range(1, 1000):
+for number in range(1, 4):
+    if number == 3:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
     try:
         store.save(ViewRecord(cluster, View(number, Member("a", bytes(16)), None), False))
     except StoreUnavailable as error:
@@ -387,15 +513,22 @@ def test_a_kill_while_forming_leaves_the_old_cluster_or_the_new(tmp_path: Path) 
         assert record.cluster == bytes.fromhex(lines[-1]) or record.cluster not in ids
 
 
-def test_a_full_disk_is_an_error_and_the_last_record_stands(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file_bytes_max", "stands"),
+    [(0, 2), (2000, 2), (5000, 3)],  # 5000: the log has room, the file is torn in its second page
+)
+def test_a_full_disk_is_an_error_and_no_saved_record_is_lost(
+    tmp_path: Path, file_bytes_max: int, stands: int
+) -> None:
     formed(tmp_path).close()
     output = subprocess.run(
-        [sys.executable, "-c", FILL_THE_DISK, str(tmp_path)],
+        [sys.executable, "-c", FILL_THE_DISK, str(tmp_path), str(file_bytes_max)],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
         timeout=60,
     ).stdout.splitlines()
-    assert "cannot be read and written" in output[-1]
+    assert output[:2] == ["1", "2"]
+    assert "cannot be read and written" in output[2]
     with found(tmp_path) as store:
-        assert store.load().view == View(int(output[-2]), Member("a", bytes(16)), None)
+        assert store.load().view == View(stands, Member("a", bytes(16)), None)
