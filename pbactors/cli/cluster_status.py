@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pbactors.cli.arguments import command_line
 from pbactors.heartbeat import Record, ViewSummary
 from pbactors.topology import Topology
 from pbactors.topology.model import Node
@@ -154,8 +155,8 @@ def _problems(
     view_server = topology.view_server.name
     if view_server not in records:
         found.append(
-            f"view server {view_server} does not answer: nobody takes over if the primary fails; "
-            "the view is what the replicas know"
+            f"view server {view_server} does not answer: nobody takes over if the primary fails, "
+            "and new clients wait; the view is what the replicas know"
         )
     silent = [node.name for node in topology.replicas if node.name not in records]
     if silent:
@@ -165,6 +166,11 @@ def _problems(
             found.append(f"{name} is {record.state}")
         if knows is not None and record.cluster not in ("", knows.cluster):
             found.append(f"{name} belongs to another cluster, {record.cluster}")
+    if view_server in records and records[view_server].stuck:
+        found.append(
+            "if nothing of the state can come back, this forms a new, empty cluster: "
+            + command_line("abandon", topology)
+        )
     if not serves:
         found.append("nobody serves calls now")
     return found

@@ -87,9 +87,9 @@ def node(topology: str, name: str, form_new: bool, is_child: bool) -> None:
     with signals_as_events(events), log_as_events(name, events):
         if is_child:
             end_with_parent(lambda: events.put(ParentGone()))
-        if form_new and not is_child:  # up has said so
-            printer.tell(f"forms a new, empty cluster {plan.name!r}")
         with start_node(plan, name, form_new=form_new) as running:
+            if form_new and not is_child:  # up has said so
+                printer.tell(f"forms a new, empty cluster {plan.name!r}")
             here = plan.node(name)
             printer.tell(f"{SERVES} at {here.bind}, heartbeats at {here.bind_heartbeat}")
             # What is loaded by now stays: the collector need never look at it again.

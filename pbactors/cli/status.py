@@ -72,7 +72,8 @@ def show(found: ClusterStatus) -> None:
         table.add_row(*(Text(cell) for cell in cells(node)), style=style)
     console.print(table)
     for problem in found.problems:
-        console.print(f"! {problem}", markup=False, style="red")
+        # Commands to copy stand in some of them, so the terminal may break lines, but rich not.
+        console.print(f"! {problem}", markup=False, style="red", soft_wrap=True)
 
 
 def view_line(view: ViewSummary, source: str | None) -> str:

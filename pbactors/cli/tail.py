@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
 
 import click
 
@@ -13,6 +17,9 @@ from pbactors.topology import load
 
 __all__ = ["tail"]
 
+SILENCE_S: Final = 2.0
+"""After how long without any heartbeat a person is told; nodes publish more often than that."""
+
 
 @click.command(short_help="Follow the heartbeats of all nodes.")
 @topology_argument
@@ -21,20 +28,39 @@ __all__ = ["tail"]
 def tail(topology: str, as_json: bool, count: int | None) -> None:
     """Print one line for each heartbeat of a node of TOPOLOGY, until Ctrl-C.
 
-    Nodes that are not there yet are heard once they are. Heartbeats that were lost on the way are
-    reported with the next one of that node.
+    Nodes that are not there yet are heard once they are; until one is, a line on stderr says so.
+    Heartbeats that were lost on the way are reported with the next one of that node.
 
     \b
     Example:
       pbactors tail topology/local.toml --count 5
     """
+    plan = load(topology)
     try:
-        for beat in itertools.islice(watch.tail(load(topology)), count):
-            click.echo(json_line(beat) if as_json else text_line(beat))
+        with silence_is_told(plan.name) as heard:
+            for beat in itertools.islice(watch.tail(plan), count):
+                heard()
+                click.echo(json_line(beat) if as_json else text_line(beat))
     except KeyboardInterrupt:
         pass  # the ordinary end
     except BrokenPipeError:  # as in "| head": what is not written yet goes nowhere
         write_nowhere()
+
+
+@contextmanager
+def silence_is_told(name: str) -> Iterator[Callable[[], None]]:
+    """Say once on stderr that no node is heard, unless the function that this gives is called."""
+
+    def tell() -> None:
+        click.echo(f"no node of cluster {name!r} is heard yet; waiting for one", err=True)
+
+    timer = threading.Timer(SILENCE_S, tell)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield timer.cancel
+    finally:
+        timer.cancel()
 
 
 def json_line(beat: watch.Beat) -> str:

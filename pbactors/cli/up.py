@@ -134,8 +134,12 @@ class Nodes:
             if child.name == self._view_server:
                 for replica in self._topology.replicas:
                     self._start(replica.name)
-        if child.name == self._view_server and not self._introduced:
+        if not self._introduced and self._all_have_started():
             self._introduce()
+
+    def _all_have_started(self) -> bool:
+        serving = [child for child in self.children.values() if child.serves]
+        return len(serving) == len(self._topology.nodes)
 
     def _on_end(self, ended: Ended) -> None:
         self._tell(ended.name, str(ended))

@@ -37,6 +37,15 @@ def test_every_mistake_is_reported_in_one_go(tmp_path: Path) -> None:
     assert "slave" in stderr
 
 
+SNAPSHOT = "def snapshot_pieces(self): yield 1"
+
+
+def bank(*members: str) -> str:
+    """A class with one query, and these members."""
+    head = "from pbactors import StateMachine, query\nclass Bank(StateMachine):"
+    return "\n    ".join([head, "@query", "def total(self): return 0", *members])
+
+
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
@@ -46,9 +55,15 @@ def test_every_mistake_is_reported_in_one_go(tmp_path: Path) -> None:
         ("import nothing_of_this_name", "nothing_of_this_name"),
         ("class Bank(", "SyntaxError"),
         ("raise SystemExit(0)", "SystemExit: 0"),
+        (bank("def __init__(self, owner): pass"), "missing 1 required positional argument"),
+        (bank("def __init__(self): 1 / 0"), "Bank() raised ZeroDivisionError: division by zero"),
+        (bank("def __init__(self): exit(3)"), "Bank() raised SystemExit: 3"),
+        (bank("def __init__(self): self.total = {'x': 1j}"), "'total'"),
+        (bank("def restore_piece(self, piece): 1 / 0", SNAPSHOT), "restore_piece raised"),
+        ("from pbactors import StateMachine\nclass Bank(StateMachine): pass", "nothing to call"),
     ],
 )
-def test_a_class_that_cannot_be_loaded_is_a_mistake(
+def test_a_class_that_cannot_be_used_is_a_mistake(
     source: str | None, reason: str, tmp_path: Path
 ) -> None:
     topology = free_topology(tmp_path, machine="bank:Bank")
@@ -61,12 +76,11 @@ def test_a_class_that_cannot_be_loaded_is_a_mistake(
     assert "Traceback" not in stderr
 
 
-def test_what_the_class_prints_when_imported_is_no_result(tmp_path: Path) -> None:
-    (tmp_path / "loud.py").write_text(
-        "from pbactors import StateMachine\nprint('LOUD')\nclass Loud(StateMachine): pass\n"
-    )
-    code, stdout, stderr = pbactors("check", free_topology(tmp_path, machine="loud:Loud"))
+def test_what_the_class_prints_is_no_result(tmp_path: Path) -> None:
+    source = bank("def __init__(self): print('made')") + "\nprint('imported')"
+    (tmp_path / "bank.py").write_text(source)
+    code, stdout, stderr = pbactors("check", free_topology(tmp_path, machine="bank:Bank"))
     assert code == 0
-    assert stdout.endswith("loud:Loud: no methods\n")
-    assert "LOUD" not in stdout
-    assert stderr == "LOUD\n"
+    assert stdout.endswith("bank:Bank: total\n")
+    assert not {"imported", "made"} & set(stdout.splitlines())
+    assert stderr.splitlines() == ["imported", "made", "made"]  # the object, and its copy

@@ -126,6 +126,13 @@ def test_an_address_that_is_taken(tmp_path: Path) -> None:
     assert "Traceback" not in stderr
 
 
+def test_a_cluster_that_could_not_be_formed_is_not_announced(tmp_path: Path) -> None:
+    topology = free_topology(tmp_path)
+    with listener(load(topology).view_server.address):
+        code, stdout, _ = pbactors("node", topology, "view", "--new")
+    assert (code, stdout) == (1, "")
+
+
 def listener(address: str) -> socket.socket:
     """Take the address, as another program would."""
     found = urlsplit(address)

@@ -136,6 +136,14 @@ def test_without_the_view_server_the_highest_view_of_a_replica_counts(topology: 
     assert (found.view, found.source, found.serves) == (VIEW, "replicas", True)
     assert found.nodes[1].counted_alive is None
     assert found.problems[0].startswith("view server view does not answer: nobody takes over")
+    assert "new clients wait" in found.problems[0]
+
+
+def test_a_cluster_whose_state_may_be_gone_says_what_to_type(topology: Topology) -> None:
+    records = {"view": record("view", "view_server", state="stuck: waiting for a", stuck=True)}
+    (problem,) = (text for text in told(topology, records).problems if "empty cluster" in text)
+    assert problem.endswith(f" abandon {topology.path}")
+    assert not any("empty cluster" in text for text in told(topology, all_well()).problems)
 
 
 def test_a_fresh_replica_knows_nothing_of_the_view(topology: Topology) -> None:

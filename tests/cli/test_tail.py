@@ -84,6 +84,16 @@ def test_ctrl_c_while_nothing_comes(tmp_path: Path) -> None:
         assert (process.stdout, process.stderr) == ("", "")
 
 
+def test_silence_is_told_once(tmp_path: Path) -> None:
+    topology = free_topology(tmp_path, replicas=1)
+    with running([*PBACTORS, "tail", topology, "--count", "1", "--json"]) as process:
+        process.wait_for("no node of cluster 'local' is heard yet", stream="stderr")
+        with running([*PBACTORS, "node", topology, "view", "--new"]):
+            assert process.wait() == 0
+        assert json.loads(process.stdout)["node"] == "view"
+        assert len(process.stderr.splitlines()) == 1
+
+
 def test_a_reader_that_has_enough_ends_it_quietly(served: Path) -> None:
     script = '"$@" | head -n 1; echo "exit codes ${PIPESTATUS[*]}"'
     with running(["bash", "-c", script, "bash", *PBACTORS, "tail", served]) as process:

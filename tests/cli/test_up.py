@@ -52,6 +52,7 @@ def test_what_it_tells_to_type_next_works_and_survives_the_kill(tmp_path: Path) 
     with up(topology) as process:
         assert process.stdout.startswith("Forming a new, empty cluster 'local'")
         line = process.wait_for("The cluster serves")
+        assert process.stdout.partition("The cluster serves")[0].count(" serves at ") == 4
         primary, backup = re.findall(r"primary (\w), backup (\w)\.", line)[0]
         assert pids_of(process).keys() == {"view", "a", "b", "c"}
         put, get, status, tail, kill = commands_in(process)
