@@ -105,10 +105,10 @@ def test_every_number_can_be_set(tmp_path: Path) -> None:
     assert topology.limits == Limits(**limits)
 
 
-def test_contract_is_the_machine_and_the_limits_that_decide_outcomes(tmp_path: Path) -> None:
+def test_contract_is_name_machine_and_the_limits_that_decide_outcomes(tmp_path: Path) -> None:
     text = RIGHT + "\n[limits]\nsessions_max = 7\nsession_window = 9\n"
     assert loaded(tmp_path, text).contract == (
-        "shop:Stock sessions_max=7 result_bytes_max=16777216"
+        "shop shop:Stock sessions_max=7 result_bytes_max=16777216"
     )
 
 

@@ -108,7 +108,7 @@ class Ping(Message):
         number: the view the sender operates in; 0 before any.
         sequence: counted up per ping of this incarnation (R13).
         filling: the unacknowledged view whose backup the sender is filling as its primary, or 0.
-        contract: what all nodes must agree on (machine and the limits that decide outcomes).
+        contract: what all must agree on: name of the cluster, machine, limits that decide outcomes.
     """
 
     tag: ClassVar[int] = 1
@@ -142,7 +142,7 @@ class ViewReply(Message):
     Attributes:
         view: number, primary and backup with their incarnations.
         acked: whether its primary has acknowledged it.
-        contract: what all nodes must agree on, as the view server has it.
+        contract: what all must agree on, as the view server has it.
     """
 
     tag: ClassVar[int] = 3

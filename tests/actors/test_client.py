@@ -305,6 +305,16 @@ def test_a_cluster_that_agreed_on_something_else_gets_nothing(pair: LocalCluster
     assert client.call(get, "key", timeout_s=DEADLINE_S) is None
 
 
+def test_a_client_of_another_cluster_at_the_same_addresses_gets_nothing(pair: LocalCluster) -> None:
+    client = pair.client()
+    with (
+        pbactors.connect(replace(client.topology, name="other")) as stranger,
+        pytest.raises(WrongMachine, match=r"agreed on .*, but .* says 'other .*nothing was sent"),
+    ):
+        stranger.call(put, "key", "x", timeout_s=DEADLINE_S)
+    assert client.call(get, "key", timeout_s=DEADLINE_S) is None
+
+
 def test_what_cannot_be_carried_is_named(cluster: LocalCluster) -> None:
     client = cluster.client()
     wrong: Any = {"x": [1, Decimal(1)]}

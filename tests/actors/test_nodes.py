@@ -112,6 +112,9 @@ class Plain: pass
 class Broken(StateMachine):
     def __init__(self):
         raise RuntimeError("no state today")
+class Exits(StateMachine):
+    def __init__(self):
+        raise SystemExit(3)
 """
 
 
@@ -122,6 +125,7 @@ class Broken(StateMachine):
         ("machines_of_this_test:Missing", "cannot be imported: AttributeError"),
         ("machines_of_this_test:Plain", "is no subclass of pbactors.StateMachine"),
         ("machines_of_this_test:Broken", "cannot be built: RuntimeError: no state today"),
+        ("machines_of_this_test:Exits", "cannot be built: SystemExit: 3"),
     ],
 )
 def test_a_machine_that_cannot_be_had_is_refused(tmp_path: Path, machine: str, reason: str) -> None:
@@ -152,6 +156,35 @@ def test_a_store_that_is_missing_or_in_use_is_refused(
 
 
 # -- stopping ---------------------------------------------------------------------------------
+
+
+def test_X7_a_view_server_that_was_away_finds_everybody_again(tmp_path: Path) -> None:
+    """“View server stopped: the current pair keeps serving; resumes when it is back.”
+
+    It was away for longer than any pause between attempts to reconnect; all must be heard within
+    its grace.
+    """
+    topology = pbactors.load(free_topology(tmp_path, timing={"dead_pings": 40}))
+    view_server = start_node(topology, "view", form_new=True)
+    replicas = [start_node(topology, name) for name in "abc"]
+
+    def view() -> tuple[int, list[str]] | None:
+        record = pbactors.ask_nodes(topology).get("view")
+        if record is None or not record.view.acked or record.view.backup is None:
+            return None
+        alive = sorted(name for name, entry in record.alive.items() if entry.alive)
+        return (record.view.number, alive) if alive == ["a", "b", "c"] else None
+
+    before = wait_until(view, what="a full view with everybody alive")
+    view_server.stop()
+    with pbactors.connect(topology) as late:
+        waiting = late.submit(KeyValueStore.put, "k", "v")
+        threading.Event().wait(2.0)  # the absence itself: it lasts
+        view_server = start_node(topology, "view")
+        assert waiting.get(timeout=DEADLINE_S) is None
+        assert wait_until(view, what="everybody heard again") == before
+    for node in (view_server, *replicas):
+        node.stop()
 
 
 def test_stop_before_any_view(topology: pbactors.Topology) -> None:

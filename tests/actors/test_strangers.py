@@ -231,7 +231,7 @@ def test_a_plain_req_socket_can_ask_for_the_view(topology: pbactors.Topology) ->
     (number, primary, backup), acked, contract = fields
     assert (version, len(cluster), node, tag) == (1, 16, "view", 3)
     assert (number, primary[0], backup, acked) == (1, "a", None, True)
-    assert contract.startswith("pbactors.machines.kv:KeyValueStore ")
+    assert contract.startswith("local pbactors.machines.kv:KeyValueStore ")
 
 
 @pytest.mark.parametrize(("name", "role"), [("view", "view_server"), ("a", "primary")])

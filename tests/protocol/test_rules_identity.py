@@ -12,7 +12,7 @@ from pbactors.protocol.messages import (
     Superseded,
     ViewReply,
 )
-from pbactors.protocol.view import Member, View
+from pbactors.protocol.view import NO_VIEW, Member, View, ViewRecord
 
 from .hand_driven import Servers, acknowledged_pair
 from .network import CLUSTER, CONTRACT, VIEW, Network, incarnation
@@ -316,6 +316,20 @@ def test_R47_a_life_that_is_over_takes_nothing_any_more() -> None:
     assert servers.say(servers.member("1"), Ping(0, 1, 0, CONTRACT)) == []
     servers.check()
     assert servers.core.freeze() == frozen
+
+
+def test_R46_a_replica_whose_view_server_has_another_cluster_says_so() -> None:
+    """“refused, counted, shown in `status`”: its state is kept, but a person has to act."""
+    network = Network()
+    network.form("a", "b")
+    assert not network.replicas["a"].status().stuck
+    network.record = ViewRecord(OTHER_CLUSTER, NO_VIEW, False)
+    network.start_view_server()
+    network.ping("a")
+    status = network.replicas["a"].status()
+    assert status.stuck
+    assert "start this node again" in status.state
+    assert network.replicas["a"].state.op == network.replicas["b"].state.op
 
 
 def test_R46_strangers_are_counted() -> None:

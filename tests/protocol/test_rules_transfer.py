@@ -349,6 +349,7 @@ def test_R25_a_state_that_cannot_be_copied_leaves_the_primary_stuck_but_alive() 
         network.ping("a")
     assert primary.operating == 1
     assert read not in network.outcomes
+    assert "cannot be copied" in network.client("x").refusal  # so that the caller can be told
     network.stop("b")
     network.checks(2, "a")
     network.ping("a")
