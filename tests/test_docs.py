@@ -107,7 +107,7 @@ def gist(line: str) -> str:
     """Return a line without what changes from run to run."""
     line = re.sub(r"'/[^']*/([^'/]+)'", r"\1", line)  # of a path its last part
     line = re.sub(r"(?<![\w.])/\S*/([^\s/]+)", r"\1", line)
-    line = line.replace("python -m pbactors", "pbactors")  # the script is not installed everywhere
+    line = re.sub(r"python[\d.]* -m pbactors", "pbactors", line)  # where no script is installed
     line = re.sub(r"\b[0-9a-f]{32}\b", "ID", line)
     line = re.sub(r"\d[\d.,:]*", "0", line)
     line = re.sub(r"\b[abc]\b", "REPLICA", line)
