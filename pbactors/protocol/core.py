@@ -21,7 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
+from typing import ClassVar, NamedTuple, Self, TypeAlias
 
 from pbactors.protocol.messages import Message
 from pbactors.protocol.view import Incarnation, Member, Role, View, ViewRecord
@@ -387,6 +387,3 @@ class Core(ABC):
     @abstractmethod
     def status(self) -> Status:
         """Return what people see."""
-
-
-Handlers: TypeAlias = Mapping[type[Message], Any]

@@ -208,15 +208,18 @@ def test_close_ends_every_open_call_with_what_is_known(pair: LocalCluster) -> No
     client.call(put, "key", "x", timeout_s=DEADLINE_S)
     pair.relay.isolate("1")
     pair.relay.isolate("2")
+    before = pair.relay.lost("client", "1")
     commands = [client.submit(put, "key", str(number)) for number in range(50)]
     questions = [client.submit(get, "key") for _ in range(50)]
-    time.sleep(0.1)  # some are on the wire by now, which is no matter
+    wait_until(lambda: pair.relay.lost("client", "1") > before, what="a request on the wire")
     began_s = time.monotonic()
     client.close()
     assert time.monotonic() - began_s < 5.0
     for future in commands + questions:
         with pytest.raises(CallError, match="the client was closed"):
             future.get(timeout=0)
+    with pytest.raises(OutcomeUnknown, match="may have happened"):
+        commands[0].get(timeout=0)
 
 
 def test_close_of_a_client_that_never_reached_anybody(cluster: LocalCluster) -> None:
@@ -366,8 +369,8 @@ import sys, pbactors
 from pbactors.machines.kv import KeyValueStore
 with pbactors.connect(sys.argv[1]) as cluster:
     future = cluster.submit(KeyValueStore.put, "key", "value")
-    print("waiting", flush=True)
     try:
+        print("waiting", flush=True)
         WAIT
     except KeyboardInterrupt:
         print("interrupted", flush=True)

@@ -16,6 +16,7 @@ from pbactors.actors.mailbox import BATCH_MAX, Batch, Mailbox
 from pbactors.transport.interface import Received, Transport
 from pbactors.transport.memory import MemoryNetwork, MemoryTransport
 from pbactors.transport.zeromq import ZeroMQTransport
+from tests.processes import wait_until
 
 DEADLINE_S = 10.0
 PEERS = {"node": "node"}
@@ -388,7 +389,7 @@ def actor(request: pytest.FixtureRequest) -> Iterator[pykka.ActorRef[Recorder]]:
     yield ref
     if ref.is_alive():
         ref.stop(timeout=DEADLINE_S)
-    eventually(lambda: not any(t.name.startswith("Recorder") for t in threading.enumerate()))
+    wait_until(lambda: not any(t.name.startswith("Recorder") for t in threading.enumerate()))
 
 
 @contextmanager
@@ -404,13 +405,6 @@ def connected_client(actor: pykka.ActorRef[Recorder]) -> Iterator[Transport]:
         yield client
     finally:
         client.close()
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    until_s = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < until_s
-        time.sleep(0.002)
 
 
 def test_tell_ask_proxy_and_stop_work_from_other_threads(actor: pykka.ActorRef[Recorder]) -> None:
@@ -502,9 +496,9 @@ def test_a_stop_and_a_timer_are_prompt_under_a_flood(actor: pykka.ActorRef[Recor
     flooder.start()
     try:
         proxy = actor.proxy()
-        eventually(lambda: len(proxy.received.get(timeout=DEADLINE_S)) > 1000)
+        wait_until(lambda: len(proxy.received.get(timeout=DEADLINE_S)) > 1000)
         proxy.arm({"timer": 20}).get(timeout=DEADLINE_S)
-        eventually(lambda: proxy.due.get(timeout=DEADLINE_S) == ["timer"])
+        wait_until(lambda: proxy.due.get(timeout=DEADLINE_S) == ["timer"])
         began_s = time.monotonic()
         assert actor.stop(timeout=DEADLINE_S)
         assert time.monotonic() - began_s < 2
@@ -517,5 +511,5 @@ def test_a_stop_and_a_timer_are_prompt_under_a_flood(actor: pykka.ActorRef[Recor
 def test_timers_fire_in_order_and_once(actor: pykka.ActorRef[Recorder]) -> None:
     proxy = actor.proxy()
     proxy.arm({"c": 30, "a": 10, "b": 20}).get(timeout=DEADLINE_S)
-    eventually(lambda: len(proxy.due.get(timeout=DEADLINE_S)) >= 3)
+    wait_until(lambda: len(proxy.due.get(timeout=DEADLINE_S)) >= 3)
     assert proxy.due.get(timeout=DEADLINE_S) == ["a", "b", "c"]

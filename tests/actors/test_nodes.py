@@ -190,7 +190,12 @@ def test_X7_a_view_server_that_was_away_finds_everybody_again(tmp_path: Path) ->
 def test_stop_before_any_view(topology: pbactors.Topology) -> None:
     """The view server is not there; pings wait for a connection that never comes."""
     node = start_node(topology, "a")
-    time.sleep(0.1)
+
+    def gave_up_on_a_ping() -> bool:
+        record = pbactors.ask_nodes(topology).get("a")
+        return record is not None and record.refused.get("dropped_unreachable", 0) > 0
+
+    wait_until(gave_up_on_a_ping, what="a ping that waited in vain")
     stops_promptly(node)
 
 

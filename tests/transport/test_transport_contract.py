@@ -6,9 +6,10 @@ import threading
 import time
 
 import pytest
-from conftest import DEADLINE_S, MESSAGE_BYTES_MAX, Kit, eventually
 
 from pbactors.errors import AddressUnavailable
+
+from .conftest import DEADLINE_S, MESSAGE_BYTES_MAX, Kit, eventually
 
 
 def test_a_request_arrives_and_its_reply_comes_back_under_the_peers_name(kit: Kit) -> None:

@@ -11,16 +11,18 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
-from conftest import DEADLINE_S, MESSAGE_BYTES_MAX, Kit, eventually
 
 from pbactors.errors import AddressUnavailable
 from pbactors.transport.ask import ask_once
 from pbactors.transport.interface import Transport
 from pbactors.transport.subscriber import Subscriber
 from pbactors.transport.zeromq import ZeroMQTransport
+
+from .conftest import DEADLINE_S, MESSAGE_BYTES_MAX, Kit, eventually
 
 Socket = zmq.Socket[bytes]
 
@@ -124,19 +126,25 @@ def test_junk_is_counted_and_the_connection_goes_on(
     assert dict(node.counters) == {counter: 1}
 
 
-def test_junk_from_a_peer_that_we_called_is_counted_too(tcp_kit: Kit, plain: Plain) -> None:
-    impostor = plain.socket(zmq.ROUTER)
-    port = impostor.bind_to_random_port("tcp://127.0.0.1")
-    tcp_kit.peers["impostor"] = f"tcp://127.0.0.1:{port}"
+def called_by_us(tcp_kit: Kit, plain: Plain, name: str) -> tuple[Transport, Any, bytes]:
+    """Return a client, a bare ROUTER that it has called, and the route back."""
+    peer = plain.socket(zmq.ROUTER)
+    port = peer.bind_to_random_port("tcp://127.0.0.1")
+    tcp_kit.peers[name] = f"tcp://127.0.0.1:{port}"
     client = tcp_kit.client()
-    client.send("impostor", b"hello")
+    client.send(name, b"hello")
 
     def arrived() -> bool:
         client.wait(1)
-        return bool(impostor.poll(1))
+        return bool(peer.poll(1))
 
     eventually(arrived)
-    route, *_ = impostor.recv_multipart()
+    route, *_ = peer.recv_multipart()
+    return client, peer, route
+
+
+def test_junk_from_a_peer_that_we_called_is_counted_too(tcp_kit: Kit, plain: Plain) -> None:
+    client, impostor, route = called_by_us(tcp_kit, plain, "impostor")
     impostor.send_multipart([route, b"one frame"])
     impostor.send_multipart([route, b"", b"fine"])
     assert [r.body for r in tcp_kit.gather(client, 1)] == [b"fine"]
@@ -350,18 +358,7 @@ def _answer(node: Transport, body: bytes) -> bool:
 
 
 def test_what_a_peer_said_before_it_went_away_is_still_received(tcp_kit: Kit, plain: Plain) -> None:
-    peer = plain.socket(zmq.ROUTER)
-    port = peer.bind_to_random_port("tcp://127.0.0.1")
-    tcp_kit.peers["peer"] = f"tcp://127.0.0.1:{port}"
-    client = tcp_kit.client()
-    client.send("peer", b"x")
-
-    def arrived() -> bool:
-        client.wait(1)
-        return bool(peer.poll(1))
-
-    eventually(arrived)
-    route, *_ = peer.recv_multipart()
+    client, peer, route = called_by_us(tcp_kit, plain, "peer")
     bodies = [b"%d" % number for number in range(50)]
     for body in bodies:
         peer.send_multipart([route, b"", body])

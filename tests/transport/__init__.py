@@ -1,0 +1,1 @@
+"""One contract for every transport, and what is ZeroMQ's alone."""
