@@ -19,8 +19,18 @@ PACKAGE = ROOT / "pbactors"
 LAYERS: list[set[str]] = [
     {"errors", "config", "values", "version"},
     {"protocol"},
-    {"wire", "transport", "machines", "topology", "heartbeat", "view_store"},
-    {"actors"},
+    {
+        "wire",
+        "transport",
+        "machines",
+        "topology",
+        "heartbeat",
+        "view_store",
+        "trace",
+        "linearizability",
+    },
+    {"ensemble", "workload"},
+    {"actors", "sim", "explore"},
     {"node", "client", "watch", "abandon"},
     {"cli", "__main__", "__init__"},
 ]
