@@ -95,6 +95,7 @@ class Primary:
         self.view = view
         self.operating = view.backup is None
         self.cannot_copy = ""
+        self._greeted = False
         self._transfer: OutgoingTransfer | None = None
         self._forwarded = 0
         self._sent_end = self.state.op
@@ -156,6 +157,9 @@ class Primary:
         if self._transfer is None:
             return "no transfer is under way"
         if message.attempt == 0:  # the backup has just heard of the view
+            if self._greeted:
+                return "the backup has greeted before"
+            self._greeted = True
             self._transfer.resend()
         elif message.attempt == self._transfer.attempt:
             self._transfer.on_received(message.received)
@@ -358,7 +362,7 @@ class Primary:
         """Return something hashable, equal exactly where behaviour is equal."""
         return (
             "primary",
-            self.operating,
+            (self.operating, self._greeted),
             None if self._transfer is None else self._transfer.freeze(),
             self._intake.freeze(),
             tuple(self._ordered),

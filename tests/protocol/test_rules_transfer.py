@@ -245,6 +245,22 @@ def test_R34_pieces_are_gathered_beside_the_state_and_swapped_in_whole() -> None
     assert equal(network, "a", "b")
 
 
+def test_R23_a_repeated_greeting_repeats_no_piece() -> None:
+    """“Transfers, forwards and all their confirmations are bound to a view number and safe to lose,
+    repeat, delay and reorder.” A greeting that was answered once asked for the whole window again
+    each time it came; the explorer found that this has no end.
+    """
+    network = alone_with_data()
+    recruit(network, "b")
+    primary = network.view_service.view.primary
+    assert primary is not None
+    before = len(pieces(network))
+    greeting = PieceReceived(network.view_service.view.number, primary.incarnation, 0, 0)
+    network.hand("b", "a", greeting)  # once more: the first was delivered
+    assert len(pieces(network)) == before
+    assert network.ignored("a")[-1] == "the backup has greeted before"
+
+
 def test_R34_pieces_of_different_attempts_are_never_mixed() -> None:
     """“pieces of different attempts are never mixed.”"""
     network = alone_with_data()
