@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from random import Random
 from typing import Literal, NamedTuple
@@ -22,7 +23,7 @@ class Found(NamedTuple):
     Attributes:
         states: different states met.
         moves: moves made between them.
-        depth: moves from a start to the last state looked at.
+        depth: moves from a start to the state looked at last.
         exhausted: whether nothing is left within the bounds.
         violation: what does not hold at the end of ``path``, or None.
         goal: the state that satisfied the goal, or None.
@@ -128,38 +129,33 @@ def search(
         progress: told now and then how many states there are, and how many wait to be looked at.
     """
     run = _Search(judge, Reach(space, bounds), goal)
-    frontier: list[State] = []
+    frontier: deque[tuple[int, State]] = deque()
     for state in starts:
         if hash(state) not in run.parents:
             violation = run.look(state, None)
-            if violation is not None:
+            if violation is not None or (goal is not None and goal(state)):
                 return run.found(state, violation=violation)
-            if goal is not None and goal(state):
-                return run.found(state)
-            frontier.append(state)
+            frontier.append((0, state))
+    take = frontier.popleft if order == "breadth" else frontier.pop
     until_s = None if seconds_max is None else time.monotonic() + seconds_max
+    visited = 0
     while frontier:
-        if order == "depth":
-            level = [frontier.pop()]
-        else:
-            level, frontier = frontier, []
-        run.depth += 1
-        for place, state in enumerate(level):
-            ended = _visit(run, state, frontier)
-            if ended is not None:
-                return ended
-            states = len(run.parents)
-            if states_max is not None and states >= states_max:
+        run.depth, state = take()
+        ended = _visit(run, state, frontier)
+        if ended is not None:
+            return ended
+        if states_max is not None and len(run.parents) >= states_max:
+            return run.found(None)
+        visited += 1
+        if visited % PROGRESS_STATES == 0:
+            if progress is not None:
+                progress(len(run.parents), len(frontier))
+            if until_s is not None and time.monotonic() > until_s:
                 return run.found(None)
-            if (place + run.depth) % PROGRESS_STATES == 0:
-                if progress is not None:
-                    progress(states, len(frontier) + len(level) - place)
-                if until_s is not None and time.monotonic() > until_s:
-                    return run.found(None)
     return run.found(None, exhausted=True)
 
 
-def _visit(run: _Search, state: State, frontier: list[State]) -> Found | None:
+def _visit(run: _Search, state: State, frontier: deque[tuple[int, State]]) -> Found | None:
     """Look at what follows ``state``; return the end of the search if it is found there."""
     parents = run.parents
     for move in run.reach.moves(state):
@@ -174,7 +170,7 @@ def _visit(run: _Search, state: State, frontier: list[State]) -> Found | None:
             return run.found(after, violation=violation)
         if run.goal is not None and run.goal(after):
             return run.found(after)
-        frontier.append(after)
+        frontier.append((run.depth + 1, after))
     return None
 
 
