@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,8 +10,8 @@ import pykka
 from pbactors.actors.core_actor import Life
 from pbactors.actors.replica import ReplicaActor
 from pbactors.actors.view_server import ViewServerActor
-from pbactors.errors import MachineUnavailable
 from pbactors.machines import StateMachine
+from pbactors.machines.loading import import_machine
 from pbactors.topology import Topology, load
 
 __all__ = ["RunningNode", "load_machine", "start_node"]
@@ -28,23 +26,8 @@ def load_machine(topology: Topology) -> type[StateMachine]:
     Raises:
         MachineUnavailable: it cannot be imported, or is no ``StateMachine``.
     """
-    module_name, _, class_name = topology.machine.partition(":")
-    folder = str(topology.folder.resolve())
-    if folder not in sys.path:
-        sys.path.append(folder)
     where = f"{topology.path}: cluster.machine = {topology.machine!r}"
-    try:
-        found: Any = importlib.import_module(module_name)
-        for part in class_name.split("."):
-            found = getattr(found, part)
-    except (Exception, SystemExit) as error:  # a script that runs, and ends, when it is imported
-        raise MachineUnavailable(
-            f"{where}: cannot be imported: {type(error).__name__}: {error}. Expected module:Class "
-            f"on the import path or beside the file, for example pbactors.machines.kv:KeyValueStore"
-        ) from error
-    if not (isinstance(found, type) and issubclass(found, StateMachine)):
-        raise MachineUnavailable(f"{where}: {found!r} is no subclass of pbactors.StateMachine")
-    return found
+    return import_machine(topology.machine, topology.folder, where)
 
 
 class RunningNode:
