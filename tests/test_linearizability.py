@@ -144,9 +144,7 @@ def by_brute_force(calls: list[Call]) -> bool:
         [call for place, call in enumerate(pending) if chosen >> place & 1]
         for chosen in range(1 << len(pending))
     )
-    return any(
-        is_right(order) for choice in choices for order in permutations([*done, *choice])
-    )
+    return any(is_right(order) for choice in choices for order in permutations([*done, *choice]))
 
 
 def is_right(order: tuple[Call, ...]) -> bool:
