@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Final, NamedTuple, Protocol
 
 __all__ = ["Call", "Model", "Verdict", "check"]
@@ -127,7 +128,7 @@ class _Search:
         order = [self._head, *(entry for _, _, entry in sorted(moments)), self._head]
         self._next = [0] * (2 * len(calls) + 1)
         self._previous = [0] * (2 * len(calls) + 1)
-        for entry, following in zip(order, order[1:], strict=False):
+        for entry, following in pairwise(order):
             self._next[entry] = following
             self._previous[following] = entry
         self._ends_left = sum(call.ended is not None for call in calls)

@@ -10,6 +10,7 @@ import click
 from pbactors.cli.abandon import abandon
 from pbactors.cli.call import call
 from pbactors.cli.check import check
+from pbactors.cli.explore import explore
 from pbactors.cli.node import node
 from pbactors.cli.status import status
 from pbactors.cli.tail import tail
@@ -38,7 +39,7 @@ def pbactors() -> None:
     """
 
 
-for command in (up, node, call, status, tail, check, abandon):
+for command in (up, node, call, status, tail, check, abandon, explore):
     pbactors.add_command(command)
 
 

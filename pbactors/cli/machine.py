@@ -1,4 +1,4 @@
-"""The argument MACHINE of commands that need no topology: a class, spelled ``module:Class``."""
+"""What commands that need no topology take: a class, spelled ``module:Class``, and its load."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import click
 from pbactors.errors import MachineUnavailable
 from pbactors.machines import StateMachine
 from pbactors.machines.loading import import_machine
+from pbactors.workload import WORKLOADS, Workload, workload_for
 
-__all__ = ["machine_argument", "machine_named"]
+__all__ = ["machine_argument", "machine_named", "workload_named", "workload_option"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -41,3 +42,30 @@ def machine_named(spelling: str) -> type[StateMachine]:
             return import_machine(spelling, Path.cwd(), f"MACHINE = {spelling!r}")
         except MachineUnavailable as error:
             raise click.UsageError(str(error)) from None
+
+
+def workload_option(function: Function) -> Function:
+    """Give a command the option that chooses among the reference workloads."""
+    return click.option(
+        "--workload",
+        metavar="NAME",
+        help=f"A reference workload ({', '.join(WORKLOADS)}) instead of the class's own.",
+    )(function)
+
+
+def workload_named(machine: type[StateMachine], name: str | None) -> Workload:
+    """Return the reference workload of that name, or the class's own.
+
+    Raises:
+        click.UsageError: there is none of that name, or it calls another class.
+    """
+    if name is None:
+        try:
+            return workload_for(machine)
+        except TypeError as error:
+            raise click.UsageError(str(error)) from None
+    fitting = [known for known, load in WORKLOADS.items() if issubclass(machine, load.machine)]
+    if name not in fitting:
+        choice = ", ".join(fitting) or f"none fits {machine.__name__}; leave the option out"
+        raise click.UsageError(f"--workload is {name!r}. Expected one of: {choice}")
+    return WORKLOADS[name]

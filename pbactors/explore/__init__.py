@@ -9,5 +9,6 @@ reordering of everything.
 from pbactors.explore.bounds import Bounds
 from pbactors.explore.scenario import NotFormed, Scenario, loads_from
 from pbactors.explore.search import Found, search, walk
+from pbactors.explore.story import tell
 
-__all__ = ["Bounds", "Found", "NotFormed", "Scenario", "loads_from", "search", "walk"]
+__all__ = ["Bounds", "Found", "NotFormed", "Scenario", "loads_from", "search", "tell", "walk"]

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pbactors.explore.space import HISTORY, NODES, History, Space, State
-from pbactors.linearizability import Call, check
+from pbactors.linearizability import Call
 from pbactors.protocol.invariants import Answered, broken
 from pbactors.protocol.replica import Replica
 from pbactors.protocol.view import ViewRecord
-from pbactors.workload import Workload, outcome_of
+from pbactors.workload import Workload, judge_order, outcome_of
 
 __all__ = ["Judge", "WorldState"]
 
@@ -94,11 +94,10 @@ class Judge:
         ]
 
     def _refuse_history(self, history: History) -> str | None:
-        model = self._workload.model
-        if model is None or not history.completions:
+        if not history.completions:
             return None
-        verdict = check(self.calls(history), model, self._workload.part_of)
-        return None if verdict.linearizable else f"not linearizable: {verdict.text}"
+        verdict = judge_order(self._workload, self.calls(history))
+        return f"not linearizable: {verdict.text}" if verdict.linearizable is False else None
 
 
 def _result(ended: tuple[float, object] | None, began: float) -> tuple[object, float, float | None]:

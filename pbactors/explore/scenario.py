@@ -18,7 +18,7 @@ from pbactors.explore.judge import Judge
 from pbactors.explore.node import Stage
 from pbactors.explore.search import Found, search
 from pbactors.explore.space import Space, State
-from pbactors.machines.state_machine import StateMachine
+from pbactors.machines.state_machine import StateMachine, interface
 from pbactors.protocol.backup import Backup
 from pbactors.protocol.client import Client
 from pbactors.protocol.core import Timer
@@ -41,17 +41,28 @@ LIMITS = Limits(
 FORMING = Bounds(timers={Timer.PING: 4}, confirms=3)
 """What may happen on the way to a view; no timer but the ping is needed."""
 
+DRAWS_MAX = 100
+"""How often a first call is drawn again until it is a command."""
+
 Goal = Callable[[State], bool]
 
 
 class NotFormed(PbactorsError):
-    """A scenario cannot be led to the state from which it shall be searched."""
+    """A scenario cannot be led to the state from which it shall be searched.
+
+    Attributes:
+        found: how the search for that state ended.
+    """
+
+    def __init__(self, text: str, found: Found) -> None:
+        super().__init__(text)
+        self.found = found
 
 
 def loads_from(
     workload: Workload, clients: int, calls: int, seed: int = 0
 ) -> dict[str, list[Invocation]]:
-    """Return what each client calls.
+    """Return what each client calls. If there are commands, each begins with one.
 
     Args:
         workload: where calls come from.
@@ -60,10 +71,16 @@ def loads_from(
         seed: of the choices.
     """
     random = Random(seed)
-    return {
-        f"client {client + 1}": [workload.invoke(random, client, turn) for turn in range(calls)]
-        for client in range(clients)
-    }
+    kinds = interface(workload.machine)
+    loads = {}
+    for client in range(clients):
+        load = [workload.invoke(random, client, turn) for turn in range(calls)]
+        for _ in range(DRAWS_MAX):
+            if kinds[load[0].method] == "command":
+                break
+            load[0] = workload.invoke(random, client, 0)
+        loads[f"client {client + 1}"] = load
+    return loads
 
 
 class Scenario:
@@ -79,6 +96,8 @@ class Scenario:
         window: how many calls a client has under way at once.
 
     Attributes:
+        loads: what each client calls.
+        replicas: names of the replicas.
         space: all states that were met.
         judge: says what does not hold in one.
     """
@@ -95,6 +114,7 @@ class Scenario:
     ) -> None:
         ensemble = Ensemble(machine, replicas, Timing(dead_pings=dead_pings), limits)
         self.loads = loads
+        self.replicas = tuple(replicas)
         self.space = Space(Stage(ensemble, loads, window))
         self.judge = Judge(self.space, workload)
 
@@ -132,7 +152,7 @@ class Scenario:
         found = search(self.space, starts, bounds, self.judge, goal=goal)
         if found.goal is None:
             reason = found.violation or f"no such state among {found.states}"
-            raise NotFormed(f"the scenario does not begin: {reason}")
+            raise NotFormed(f"the scenario does not begin: {reason}", found)
         return found.goal
 
     def rested(self, state: State) -> State:

@@ -59,6 +59,14 @@ class Action(NamedTuple):
     given: Input
     torn: bool = False
 
+    def __str__(self) -> str:
+        ending = f", and {Fault.TORN.value}" if self.torn else ""
+        if isinstance(self.given, Fault):
+            return f"{self.node} {self.given.value}"
+        if isinstance(self.given, Timer):
+            return f"{self.node}: the {self.given.value} timer fires{ending}"
+        return f"{self.node} takes {self.given.message} from {self.given.source}{ending}"
+
 
 Key: TypeAlias = int | Timer | Fault
 """What may be handed to a node: a message by its number, a timer, a fault."""
@@ -93,6 +101,7 @@ class Space:
         self._node_numbers: dict[Hashable, int] = {}
         self._packet_numbers: dict[tuple[str, str, bytes], int] = {}
         self._history_numbers: dict[History, int] = {}
+        self._histories_after: dict[tuple[int, int], int] = {}
         self.results: list[dict[Key, _Result]] = []  # by node: the steps that are known
         self._torn: list[dict[Key, _Result | None]] = []
 
@@ -179,12 +188,17 @@ class Space:
 
     def history_after(self, number: int, name: str, step: Step) -> int:
         """Return the history after a step that answered or completed something."""
-        before = self.histories[number]
-        answered = before.answered
-        if step.answered is not None:
-            answered = max(answered, step.answered)
-        completions = tuple(Completion(name, call, outcome) for call, outcome in step.completed)
-        return self._history_number(History(answered, before.completions + completions))
+        key = (number, id(step))  # steps with something to note are kept for ever
+        known = self._histories_after.get(key)
+        if known is None:
+            before = self.histories[number]
+            answered = before.answered
+            if step.answered is not None:
+                answered = max(answered, step.answered)
+            ended = tuple(Completion(name, call, outcome) for call, outcome in step.completed)
+            known = self._history_number(History(answered, before.completions + ended))
+            self._histories_after[key] = known
+        return known
 
 
 class Reach:

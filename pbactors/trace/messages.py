@@ -1,0 +1,190 @@
+"""Messages in words: what a trace says of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from typing import Any, Final
+
+from pbactors.protocol.core import Status
+from pbactors.protocol.messages import Message, Reason, Section
+from pbactors.protocol.operations import Kind
+from pbactors.protocol.view import Member, View
+
+__all__ = ["describe", "status_fields"]
+
+BODY_SHOWN_BYTES_MAX: Final = 24
+ROWS_SHOWN_MAX: Final = 6
+
+
+def describe(message: Message) -> tuple[str, dict[str, object]]:
+    """Return a message in one line, and its fields as plain values.
+
+    Returns:
+        The line begins with the message's kind. The fields have that as ``"kind"``, and then those
+        of the message; what is long is shortened.
+    """
+    kind = type(message).__name__
+    values = {field.name: getattr(message, field.name) for field in fields(message)}
+    shown = {name: _SHOW.get(name, _plain)(value) for name, value in values.items()}
+    text = _WORDS.get(kind, _all_fields)(shown)
+    return f"{kind} {text}".rstrip(), {"kind": kind, **shown}
+
+
+def status_fields(status: Status) -> dict[str, object]:
+    """Return what a moment of the sort ``STATUS`` says of a node."""
+    view = status.view
+    return {
+        "role": status.role.value,
+        "state": status.state,
+        "view": view.number,
+        "primary": view.primary and view.primary.name,
+        "backup": view.backup and view.backup.name,
+        "op": status.op,
+        "stuck": status.stuck,
+    }
+
+
+# -- values -----------------------------------------------------------------------------------
+
+
+def _plain(value: Any) -> object:
+    if isinstance(value, bytes):
+        return _bytes(value)
+    if isinstance(value, Member):
+        return f"{value.name}/{_bytes(value.incarnation)}"
+    if isinstance(value, View):
+        return str(value)
+    return value
+
+
+def _bytes(value: bytes) -> str:
+    """Return bytes to be told apart: numbers as numbers, texts as texts, else in hexadecimal."""
+    stripped = value.lstrip(b"\0")
+    if len(value) == 16 and len(stripped) <= 4:
+        return str(int.from_bytes(value, "big"))
+    tail = "..." if len(value) > BODY_SHOWN_BYTES_MAX else ""
+    value = value[:BODY_SHOWN_BYTES_MAX]
+    text = value.decode("ascii", "replace").strip()
+    readable = text.isprintable() and "�" not in text
+    return (text if readable else value.hex()) + tail
+
+
+def _rows(show: Callable[[Any], str]) -> Callable[[Iterable[Any]], list[str]]:
+    def rows(values: Iterable[Any]) -> list[str]:
+        shown = [show(value) for value in values]
+        if len(shown) <= ROWS_SHOWN_MAX:
+            return shown
+        return [*shown[: ROWS_SHOWN_MAX - 1], f"... {len(shown) - ROWS_SHOWN_MAX + 1} more"]
+
+    return rows
+
+
+def _operation(row: Any) -> str:
+    session, number, floor, kind, body = row
+    if kind == Kind.OPEN:
+        return f"open a session ({_bytes(body)})"
+    if kind == Kind.CLOSE:
+        return f"close session {session} (number {number})"
+    return f"session {session} number {number} floor {floor}: {_call(body)}"
+
+
+def _call(body: bytes) -> str:
+    """Return the readable part of an encoded call: bodies are opaque, but mostly texts."""
+    words = "".join(chr(byte) if 32 <= byte < 127 else " " for byte in body).split()
+    text = " ".join(words)
+    return text[:40] + ("..." if len(text) > 40 else "")
+
+
+def _query(row: Any) -> str:
+    number, session, after, body = row
+    return f"query {number} of session {session} after {after}: {_call(body)}"
+
+
+def _result(row: Any) -> str:
+    session, number, outcome = row
+    if number == 0:
+        return f"session {session} is open"
+    return f"session {session} number {number}: {_call(outcome) or 'done'}"
+
+
+def _answer(row: Any) -> str:
+    number, outcome = row
+    return f"query {number}: {_call(outcome) or 'nothing'}"
+
+
+_SHOW: Final[Mapping[str, Callable[[Any], object]]] = {
+    "operations": _rows(_operation),
+    "queries": _rows(_query),
+    "results": _rows(_result),
+    "answers": _rows(_answer),
+    "reason": lambda value: Reason(value).name.lower().replace("_", " "),
+    "section": lambda value: Section(value).name.lower(),
+}
+
+
+# -- lines ------------------------------------------------------------------------------------
+
+
+def _all_fields(shown: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in shown.items())
+
+
+def _listed(*lists: Iterable[str]) -> str:
+    return "; ".join(row for rows in lists for row in rows)
+
+
+def _ping(shown: Mapping[str, Any]) -> str:
+    filling = f", filling {shown['filling']}" if shown["filling"] else ""
+    return f"number {shown['number']}{filling} (sequence {shown['sequence']})"
+
+
+def _view_reply(shown: Mapping[str, Any]) -> str:
+    return f"{shown['view']}{', acknowledged' if shown['acked'] else ''}"
+
+
+def _forward(shown: Mapping[str, Any]) -> str:
+    what = _listed(shown["operations"]) or "nothing"
+    return f"view {shown['view']}, from op {shown['first']}: {what} (confirm {shown['confirm']})"
+
+
+def _confirm(shown: Mapping[str, Any]) -> str:
+    return f"view {shown['view']}, up to op {shown['op']} (echo {shown['echo']})"
+
+
+def _piece(shown: Mapping[str, Any]) -> str:
+    last = ", the last" if shown["last"] else ""
+    return (
+        f"{shown['index']} of view {shown['view']}, attempt {shown['attempt']}, "
+        f"state at op {shown['base']}: {shown['section']}{last}"
+    )
+
+
+def _piece_received(shown: Mapping[str, Any]) -> str:
+    return f"view {shown['view']}, attempt {shown['attempt']}: {shown['received']} pieces"
+
+
+def _request(shown: Mapping[str, Any]) -> str:
+    return f"view {shown['view']}: {_listed(shown['operations'], shown['queries'])}"
+
+
+def _reply(shown: Mapping[str, Any]) -> str:
+    copies = "1 copy" if shown["copies"] == 1 else f"{shown['copies']} copies"
+    return f"view {shown['view']}, {copies}: {_listed(shown['results'], shown['answers'])}"
+
+
+def _refused(shown: Mapping[str, Any]) -> str:
+    return f"view {shown['view']}: {shown['reason']} ({shown['text']})"
+
+
+_WORDS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "Ping": _ping,
+    "ViewReply": _view_reply,
+    "Forward": _forward,
+    "Confirm": _confirm,
+    "Piece": _piece,
+    "PieceReceived": _piece_received,
+    "Request": _request,
+    "Reply": _reply,
+    "Refused": _refused,
+}

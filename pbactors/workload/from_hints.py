@@ -1,0 +1,249 @@
+"""A workload for any class, made from the type hints of its methods; the class is its own model."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice, product
+from random import Random
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pbactors.config import Limits
+from pbactors.machines.adapter import ReplicatedMachine
+from pbactors.machines.calls import encode_call
+from pbactors.machines.state_machine import StateMachine, interface
+from pbactors.workload.base import Invocation, Unpredictable, Workload, outcome_of
+
+__all__ = ["HintedWorkload", "MachineModel", "from_hints"]
+
+FINAL_CALLS_MAX = 24
+PROBES = 100
+_STAMPS = (bytes(15) + b"\x01", bytes(7) + b"\x01" + bytes(8))
+
+Pool = Callable[[Random], object]
+
+POOLS: Mapping[object, Sequence[object]] = {
+    int: [0, 1, 2, 3, 7, -1],
+    str: ["a", "b", "c", ""],
+    bytes: [b"", b"a", b"b"],
+    bool: [False, True],
+    float: [0.0, 0.5, -1.5],
+    type(None): [None],
+    datetime: [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=days) for days in range(3)],
+}
+"""What arguments are drawn from: small, so that calls of different clients meet."""
+
+
+def from_hints(
+    machine: type[StateMachine],
+    partition: str | None = None,
+    pools: Mapping[str, Sequence[object]] | None = None,
+) -> Workload:
+    """Return a workload that calls every command and query with arguments that fit their hints.
+
+    Args:
+        machine: the class.
+        partition: the argument that names an independent part of the state. Every method must
+            have it; parts are judged apart, which is much cheaper.
+        pools: values for arguments, by the arguments' names, instead of made-up ones.
+
+    Raises:
+        TypeError: a hint is missing or says too little, or ``partition`` is not everywhere.
+    """
+    return HintedWorkload(machine, partition, pools or {})
+
+
+class HintedWorkload(Workload):
+    """See :func:`from_hints`."""
+
+    name = "hints"
+
+    def __init__(
+        self,
+        machine: type[StateMachine],
+        partition: str | None,
+        pools: Mapping[str, Sequence[object]],
+    ) -> None:
+        self.machine = machine
+        self._kinds = interface(machine)
+        self._arguments = {method: _arguments(machine, method, pools) for method in self._kinds}
+        if not self._arguments:
+            raise TypeError(f"{machine.__name__} has no command or query to call")
+        self._places = {} if partition is None else _places(machine, self._arguments, partition)
+        self._model: MachineModel | None = MachineModel(machine)
+        self._probe()
+
+    def _probe(self) -> None:
+        """Do without a model where the class makes use of ``self.context``."""
+        random = Random(0)
+        model = MachineModel(self.machine)
+        state = model.initial()
+        try:
+            for turn in range(PROBES):
+                state, _ = model.step(state, self.invoke(random, 0, turn))
+        except Unpredictable:
+            self._model = None
+
+    def invoke(self, random: Random, client: int, turn: int) -> Invocation:
+        """Return what a client calls next."""
+        method = random.choice(list(self._arguments))
+        arguments = self._arguments[method].values()
+        return Invocation(method, tuple(draw(random) for draw in arguments))
+
+    def final(self) -> Sequence[Invocation]:
+        """Ask every query, with some choices of arguments."""
+        found = []
+        for method, arguments in self._arguments.items():
+            if self._kinds[method] == "query":
+                random = Random(method)
+                choices = [[draw(random) for _ in range(4)] for draw in arguments.values()]
+                for chosen in islice(product(*choices), FINAL_CALLS_MAX):
+                    invocation = Invocation(method, chosen)
+                    if invocation not in found:
+                        found.append(invocation)
+        return found
+
+    @property
+    def model(self) -> MachineModel | None:
+        """The class itself, or None where its results depend on ``self.context``."""
+        return self._model
+
+    def part_of(self, invocation: Invocation) -> Hashable:
+        """Return the value of the argument that names the part."""
+        place = self._places.get(invocation.method)
+        return None if place is None else repr(invocation.arguments[place])
+
+
+class MachineModel:
+    """A class as its own sequential model. A state is the bytes of its snapshot."""
+
+    def __init__(self, machine: type[StateMachine]) -> None:
+        self._kinds = interface(machine)
+        first = ReplicatedMachine(machine, Limits().result_bytes_max)
+        self._initial = first.freeze()
+        self._machines = {self._initial: first}
+        self._known: dict[tuple[Hashable, bytes], tuple[Hashable, object]] = {}
+
+    def initial(self) -> Hashable:
+        """Return the state of a new object."""
+        return self._initial
+
+    def step(self, state: Any, operation: Any) -> tuple[Hashable, object]:
+        """Return the state after ``operation``, and its result.
+
+        Raises:
+            Unpredictable: either depends on ``self.context``.
+        """
+        body = encode_call(operation.method, operation.arguments)
+        known = self._known.get((state, body))
+        if known is None:
+            known = self._known[(state, body)] = self._step(state, operation, body)
+        return known
+
+    def _step(self, state: Hashable, operation: Invocation, body: bytes) -> tuple[Hashable, object]:
+        before = self._machines[state]
+        if self._kinds[operation.method] == "query":
+            return state, outcome_of(before.query(b"", body))
+        seen = []
+        for op_number, stamp in enumerate(_STAMPS, start=1):
+            machine = before.clone()
+            outcome = machine.execute(op_number, stamp, body)
+            after = machine.freeze()
+            seen.append((after, outcome))
+        if seen[0] != seen[1]:
+            raise Unpredictable(f"{operation} depends on self.context: no model foresees it")
+        self._machines.setdefault(after, machine)
+        return after, outcome_of(outcome)
+
+
+# -- arguments by their hints -----------------------------------------------------------------
+
+
+def _arguments(
+    machine: type[StateMachine], method: str, pools: Mapping[str, Sequence[object]]
+) -> dict[str, Pool]:
+    """Return how to draw each argument of a method, by its name."""
+    function = getattr(machine, method)
+    hints = get_type_hints(function)
+    found: dict[str, Pool] = {}
+    for name, parameter in list(inspect.signature(function).parameters.items())[1:]:
+        where = f"{machine.__name__}.{method}: argument {name!r}"
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            if parameter.default is parameter.empty:
+                raise TypeError(f"{where} must be given by name; give a workload() of your own")
+            continue
+        if name in pools:
+            found[name] = _one_of(list(pools[name]))
+        elif name in hints:
+            found[name] = _pool(hints[name], where)
+        else:
+            raise TypeError(
+                f"{where} has no type hint. Expected one, for example {name}: int, or values for "
+                f'it: from_hints({machine.__name__}, pools={{"{name}": [1, 2, 3]}})'
+            )
+    return found
+
+
+def _places(
+    machine: type[StateMachine], arguments: Mapping[str, Mapping[str, Pool]], partition: str
+) -> dict[str, int]:
+    """Return, for each method, where the argument that names the part stands."""
+    lacking = sorted(method for method, names in arguments.items() if partition not in names)
+    if lacking:
+        raise TypeError(
+            f"{machine.__name__}: partition={partition!r}, but {', '.join(lacking)} has no such "
+            "argument. Expected one that every command and query has, for example the key of a "
+            "dict; leave partition out if there is none"
+        )
+    return {method: list(names).index(partition) for method, names in arguments.items()}
+
+
+def _one_of(values: Sequence[object]) -> Pool:
+    return lambda random: random.choice(values)
+
+
+def _pool(hint: Any, where: str) -> Pool:
+    """Return how to draw a value for a hint."""
+    if hint in POOLS:
+        return _one_of(POOLS[hint])
+    origin, parts = get_origin(hint), get_args(hint)
+    if hint is None:
+        return _one_of([None])
+    if origin is Literal:
+        return _one_of(parts)
+    if origin in (Union, types.UnionType):
+        choices = [_pool(part, where) for part in parts]
+        return lambda random: random.choice(choices)(random)
+    made = _collection(hint, origin, parts, where)
+    if made is None:
+        raise TypeError(
+            f"{where} is a {hint!r}, and nobody knows values for that. Expected None, bool, int, "
+            "float, str, bytes, datetime, Literal, a union, or a list, tuple, dict or set of these "
+            'such as list[int]; or give values: from_hints(..., pools={"name": [1, 2, 3]})'
+        )
+    return made
+
+
+def _collection(hint: Any, origin: Any, parts: tuple[Any, ...], where: str) -> Pool | None:
+    kind = origin or hint
+    if kind in (list, set, frozenset):
+        item = _pool(parts[0], where) if parts else _one_of(POOLS[int])
+        return lambda random: kind(item(random) for _ in range(random.randrange(3)))
+    if kind is dict:
+        key, value = (
+            (_pool(part, where) for part in parts)
+            if parts
+            else (_one_of(POOLS[str]), _one_of(POOLS[int]))
+        )
+        return lambda random: {key(random): value(random) for _ in range(random.randrange(3))}
+    if kind is tuple and parts:
+        if parts[-1] is Ellipsis:
+            item = _pool(parts[0], where)
+            return lambda random: tuple(item(random) for _ in range(random.randrange(3)))
+        items = [_pool(part, where) for part in parts]
+        return lambda random: tuple(item(random) for item in items)
+    return None
