@@ -28,8 +28,6 @@ class of your own gets one from the type hints of its methods, or gives one itse
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from pbactors.machines.state_machine import StateMachine
 from pbactors.workload.base import (
     Invocation,
@@ -41,14 +39,7 @@ from pbactors.workload.base import (
     outcome_of,
 )
 from pbactors.workload.from_hints import from_hints
-from pbactors.workload.reference import (
-    AppendWorkload,
-    BankWorkload,
-    CounterWorkload,
-    MixedWorkload,
-    RegisterWorkload,
-    SetWorkload,
-)
+from pbactors.workload.reference import WORKLOADS
 
 __all__ = [
     "WORKLOADS",
@@ -62,19 +53,6 @@ __all__ = [
     "outcome_of",
     "workload_for",
 ]
-
-WORKLOADS: Mapping[str, Workload] = {
-    load.name: load
-    for load in (
-        MixedWorkload(),
-        RegisterWorkload(),
-        AppendWorkload(),
-        CounterWorkload(),
-        BankWorkload(),
-        SetWorkload(),
-    )
-}
-"""The reference workloads by name. The first one for a class is the one it gets unless asked."""
 
 
 def workload_for(machine: type[StateMachine]) -> Workload:

@@ -15,14 +15,7 @@ from pbactors.machines.kv import KeyValueStore
 from pbactors.machines.sets import Sets
 from pbactors.workload.base import Invocation, Raised, Workload, last_results
 
-__all__ = [
-    "AppendWorkload",
-    "BankWorkload",
-    "CounterWorkload",
-    "MixedWorkload",
-    "RegisterWorkload",
-    "SetWorkload",
-]
+__all__ = ["WORKLOADS"]
 
 KEYS = 3
 """How many keys of a kind: few, so that clients meet."""
@@ -353,3 +346,17 @@ class SetWorkload(Workload):
             if not sure <= there <= asked:
                 return f"{name} holds {sorted(there)}, at least {sorted(sure)} was expected"
         return None
+
+
+WORKLOADS: Mapping[str, Workload] = {
+    load.name: load
+    for load in (
+        MixedWorkload(),
+        RegisterWorkload(),
+        AppendWorkload(),
+        CounterWorkload(),
+        BankWorkload(),
+        SetWorkload(),
+    )
+}
+"""The reference workloads by name. The first one for a class is the one it gets unless asked."""
