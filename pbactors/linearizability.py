@@ -9,23 +9,30 @@ before the first one still to be placed ended, take one that the model agrees wi
 none is left, take the last one back. Lowe (2017) adds what makes it fast: what was placed together
 with the state that results is remembered, and never tried again.
 
-A call without an answer may have taken effect at any time after it began, or never. Such calls are
-tried last, and only where they change the state: a search is hardly ever in need of them.
+A call without an answer may have taken effect at any time after it began, or never. Many of them
+would make many orders, so the search takes one only where the answered call behind it then has the
+right result, and no earlier than that.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any, Final, NamedTuple, Protocol
 
-__all__ = ["Call", "Model", "Verdict", "check"]
+__all__ = ["SHOWN_CALLS_MAX", "SHOWN_CHARACTERS_MAX", "Call", "Model", "Verdict", "check"]
 
 SHOWN_CALLS_MAX: Final = 12
 """How many calls of each kind a report shows."""
 
+SHOWN_CHARACTERS_MAX: Final = 100
+"""How much of a call, a state or a result a report shows."""
+
 _CLOCK_EVERY: Final = 256
+_SHORT_BURSTS: Final = (0, 1, 2)
 
 
 class Call(NamedTuple):
@@ -95,8 +102,8 @@ def check(
     until_s = None if time_limit_s is None else time.monotonic() + time_limit_s
     undecided = None
     for part, its_calls in parts.items():
-        search = _Search(its_calls, model)
-        ended = search.run(until_s)
+        search = _Search(its_calls, model, until_s)
+        ended = search.run()
         where = "" if part is None else f"part {part!r}: "
         if ended is False:
             return Verdict(False, where + search.report())
@@ -107,125 +114,275 @@ def check(
     return Verdict(True, f"{len(calls)} calls in {len(parts)} parts are linearizable")
 
 
+class _Placed(NamedTuple):
+    """An answered call in its place, with the pending ones before it, and the state then."""
+
+    burst: tuple[int, ...]
+    number: int
+    state: Hashable
+
+
+class _OutOfTime(Exception):
+    """The search took too long."""
+
+
 class _Search:
     """The search for an order of the calls of one part.
 
-    The beginnings and ends of calls form one linked list in the order of time, held in two arrays;
-    a call that is placed leaves it. Entry ``2 i`` is the beginning of call ``i``, ``2 i + 1`` its
-    end. A pending call has no end in the list.
+    The beginnings and ends of answered calls form one linked list in the order of time, held in
+    two arrays; a call that is placed leaves it. Entry ``2 i`` is the beginning of call ``i``,
+    ``2 i + 1`` its end.
+
+    A *burst* is what calls without an answer are placed between one answered call and the next. A
+    burst only serves the answered call behind it, so most searches end with short ones or none:
+    they are tried in the order of their length, and longer ones only if shorter did not do.
     """
 
-    def __init__(self, calls: Sequence[Call], model: Model) -> None:
-        self._calls = calls
+    def __init__(self, calls: Sequence[Call], model: Model, until_s: float | None) -> None:
+        self._calls = sorted(calls, key=attrgetter("began"))
         self._model = model
+        self._until_s = until_s
+        self._steps = 0
+        self._pending: list[int] = []
         moments = []
-        for number, call in enumerate(calls):
-            moments.append((call.began, 0, 2 * number))
-            if call.ended is not None:
+        for number, call in enumerate(self._calls):
+            if call.ended is None:
+                self._pending.append(number)
+            else:
                 # of a beginning and an end at the same time, the beginning counts as first
+                moments.append((call.began, 0, 2 * number))
                 moments.append((call.ended, 1, 2 * number + 1))
-        self._head = 2 * len(calls)
+        self._answered = len(moments) // 2
+        self._head = 2 * len(self._calls)
         order = [self._head, *(entry for _, _, entry in sorted(moments)), self._head]
-        self._next = [0] * (2 * len(calls) + 1)
-        self._previous = [0] * (2 * len(calls) + 1)
+        self._next = [0] * (self._head + 1)
+        self._previous = [0] * (self._head + 1)
         for entry, following in pairwise(order):
             self._next[entry] = following
             self._previous[following] = entry
-        self._ends_left = sum(call.ended is not None for call in calls)
+        self._twins = self._find_twins()
+        self._cut = False
         self._best: list[int] = []
+        self._best_answered = -1
 
-    def run(self, until_s: float | None) -> bool | None:
+    def _find_twins(self) -> dict[int, int]:
+        """Return, for a pending call, the one before that asked for the same.
+
+        Of such calls any one could be taken for any other, so they are placed in their order.
+        """
+        twins, latest = {}, dict[str, int]()
+        for number in self._pending:
+            asked = repr(self._calls[number].operation)
+            if asked in latest:
+                twins[number] = latest[asked]
+            latest[asked] = number
+        return twins
+
+    def run(self) -> bool | None:
         """Return whether there is an order; None if time ran out."""
+        try:
+            for longest in (*_SHORT_BURSTS, len(self._pending)):
+                self._cut = False
+                if self._run(longest):
+                    return True
+                if not self._cut:
+                    return False
+        except _OutOfTime:
+            return None
+        return False
+
+    def _run(self, longest: int) -> bool:
+        """Return whether there is an order in which no burst is longer."""
+        # By answered calls that were placed and the state then: which pending ones were placed.
+        # Whoever is there with more of them placed can do nothing that cannot be done with fewer.
+        seen: dict[tuple[int, Hashable], list[int]] = {}
         state = self._model.initial()
-        placed = 0  # a bit for each call
-        seen: set[tuple[int, Hashable]] = set()
-        # for each place: the call there (-1 before the first), the state before, what may follow
-        stack: list[tuple[int, Hashable, Iterator[int]]] = [(-1, state, self._candidates())]
-        steps = 0
-        while self._ends_left:
-            steps += 1
-            if until_s is not None and steps % _CLOCK_EVERY == 0 and time.monotonic() > until_s:
-                return None
-            for number in stack[-1][2]:
-                fits, after = self._after(state, number)
-                key = (placed | 1 << number, after)
-                if fits and key not in seen:
-                    seen.add(key)
+        # for each place: what was placed there, what is placed up to there, what may follow
+        stack: list[tuple[_Placed, int, int, Iterator[_Placed]]] = []
+        stack.append((_Placed((), -1, state), 0, 0, self._followers(state, 0, longest)))
+        while len(stack) <= self._answered:
+            placed, answered, used, followers = stack[-1]
+            for step in followers:
+                answered_then = answered | 1 << step.number
+                used_then = used
+                for number in step.burst:
+                    used_then |= 1 << number
+                if _is_new(seen.setdefault((answered_then, step.state), []), used_then):
                     break
             else:
-                number, state, _ = stack.pop()
+                self._remember(stack)
+                stack.pop()
                 if not stack:
                     return False
-                self._put_back(number)
-                placed ^= 1 << number
+                self._put_back(placed.number)
                 continue
-            self._take(number)
-            placed |= 1 << number
-            stack.append((number, state, self._candidates()))
-            state = after
-            if len(stack) - 1 > len(self._best):
-                self._best = [call for call, _, _ in stack[1:]]
+            self._take(step.number)
+            following = self._followers(step.state, used_then, longest)
+            stack.append((step, answered_then, used_then, following))
         return True
 
-    def _after(self, state: Any, number: int) -> tuple[bool, Hashable]:
-        """Return whether this call can be next (and, if pending, need be), and the state then."""
-        call = self._calls[number]
-        after, result = self._model.step(state, call.operation)
-        if call.ended is None:
-            return after != state, after
-        return result == call.result, after
+    def _followers(self, state: Hashable, used: int, longest: int) -> Iterator[_Placed]:
+        """Yield what may be placed next: each answered call, alone and then behind bursts."""
+        self._look_at_the_clock()
+        answered, waiting = self._candidates(used)
+        for number in answered:
+            after, result = self._model.step(state, self._calls[number].operation)
+            if result == self._calls[number].result:
+                yield _Placed((), number, after)
+        if waiting:
+            yield from self._behind_bursts(state, used, longest, answered, waiting)
 
-    def _candidates(self) -> Iterator[int]:
-        """Yield the calls that may be next: first those with an answer, then pending ones."""
-        pending = []
+    def _behind_bursts(
+        self,
+        state: Hashable,
+        used: int,
+        longest: int,
+        answered: Sequence[int],
+        waiting: Sequence[int],
+    ) -> Iterator[_Placed]:
+        reached: dict[Hashable, list[int]] = {state: [0]}
+        queue: deque[tuple[tuple[int, ...], int, Hashable]] = deque([((), 0, state)])
+        while queue:
+            burst, mask, before = queue.popleft()
+            for number in answered if burst else ():
+                call = self._calls[number]
+                after, result = self._model.step(before, call.operation)
+                if result == call.result and not self._can_wait(state, burst, call, after):
+                    yield _Placed(burst, number, after)
+            for number in waiting:
+                twin = self._twins.get(number)
+                if mask >> number & 1 or (twin is not None and not (used | mask) >> twin & 1):
+                    continue
+                self._look_at_the_clock()
+                after = self._model.step(before, self._calls[number].operation)[0]
+                mask_then = mask | 1 << number
+                if not _is_new(reached.setdefault(after, []), mask_then):
+                    continue
+                if len(burst) == longest:
+                    self._cut = True
+                    break
+                queue.append(((*burst, number), mask_then, after))
+
+    def _can_wait(self, state: Any, burst: tuple[int, ...], call: Call, after: Hashable) -> bool:
+        """Tell whether a call of the burst could as well come behind ``call``: it is tried there.
+
+        Args:
+            state: that before the burst.
+            burst: pending calls.
+            call: the answered one that follows them.
+            after: the state then.
+        """
+        step = self._model.step
+        for left_out in burst:
+            before = state
+            for number in burst:
+                if number != left_out:
+                    before, _ = step(before, self._calls[number].operation)
+            then, result = step(before, call.operation)
+            if result == call.result and step(then, self._calls[left_out].operation)[0] == after:
+                return True
+        return False
+
+    def _candidates(self, used: int) -> tuple[list[int], list[int]]:
+        """Return the calls that began before the first end: answered ones and pending ones."""
+        answered = []
         entry = self._next[self._head]
-        while entry != self._head and not entry & 1:
-            following = self._next[entry]
-            if self._calls[entry >> 1].ended is None:
-                pending.append(entry >> 1)
-            else:
-                yield entry >> 1
-            entry = following
-        yield from pending
+        while not entry & 1 and entry != self._head:
+            answered.append(entry >> 1)
+            entry = self._next[entry]
+        if not self._pending or entry == self._head:
+            return answered, []
+        end = self._calls[entry >> 1].ended
+        waiting = []
+        for number in self._pending:
+            if end is None or self._calls[number].began > end:
+                break
+            if not used >> number & 1:
+                waiting.append(number)
+        return answered, waiting
+
+    def _look_at_the_clock(self) -> None:
+        self._steps += 1
+        if self._until_s is None or self._steps % _CLOCK_EVERY:
+            return
+        if time.monotonic() > self._until_s:
+            raise _OutOfTime
 
     def _take(self, number: int) -> None:
-        """Take a call out of the list: it is placed."""
-        for entry in self._entries(number):
+        """Take an answered call out of the list: it is placed."""
+        for entry in (2 * number, 2 * number + 1):
             self._next[self._previous[entry]] = self._next[entry]
             self._previous[self._next[entry]] = self._previous[entry]
-        self._ends_left -= self._calls[number].ended is not None
 
     def _put_back(self, number: int) -> None:
         """Undo the last ``_take``, which was of this call."""
-        for entry in reversed(self._entries(number)):
+        for entry in (2 * number + 1, 2 * number):
             self._next[self._previous[entry]] = entry
             self._previous[self._next[entry]] = entry
-        self._ends_left += self._calls[number].ended is not None
-
-    def _entries(self, number: int) -> tuple[int, ...]:
-        if self._calls[number].ended is None:
-            return (2 * number,)
-        return (2 * number, 2 * number + 1)
 
     # -- for people ---------------------------------------------------------------------------
+
+    def _remember(self, stack: Sequence[tuple[_Placed, int, int, Iterator[_Placed]]]) -> None:
+        """Remember the order that has the most answered calls."""
+        if len(stack) - 1 > self._best_answered:
+            self._best_answered = len(stack) - 1
+            self._best = [number for step, *_ in stack[1:] for number in (*step.burst, step.number)]
 
     def report(self) -> str:
         """Return the longest order that was found, and why it does not go on."""
         state: Any = self._model.initial()
+        rows = []
         for number in self._best:
             state, _ = self._model.step(state, self._calls[number].operation)
-        count = len(self._best)
-        left = [call for number, call in enumerate(self._calls) if number not in set(self._best)]
-        deadline = min(call.ended for call in left if call.ended is not None)
+            rows.append((_short(str(self._calls[number])), _short(repr(state))))
+        count = len(rows)
         lines = [f"of {len(self._calls)} calls {count} can be put in an order, and no more:"]
         hidden = max(0, count - SHOWN_CALLS_MAX)
         if hidden:
             lines.append(f"       ... {hidden} calls before ...")
-        for place, number in enumerate(self._best[hidden:], start=hidden + 1):
-            lines.append(f"  {place:5}  {self._calls[number]}")
-        lines.append(f"The state is then {state!r}, and of these the next would have to come:")
-        nexts = [call for call in left if call.began <= deadline and call.ended is not None]
-        for call in nexts[:SHOWN_CALLS_MAX]:
-            expected = self._model.step(state, call.operation)[1]
-            lines.append(f"         {call}   [{call.began:g} to {call.ended:g}; now {expected!r}]")
+        width = max((len(text) for text, _ in rows[hidden:]), default=0)
+        for place, (text, then) in enumerate(rows[hidden:], start=hidden + 1):
+            lines.append(f"  {place:5}  {text:{width}}   then {then}")
+        lines += self._why_not_on(state)
         return "\n".join(lines)
+
+    def _why_not_on(self, state: Hashable) -> Iterator[str]:
+        placed = set(self._best)
+        left = [call for number, call in enumerate(self._calls) if number not in placed]
+        ends = min(call.ended for call in left if call.ended is not None)
+        under_way = [call for call in left if call.began <= ends]
+        then = _short(repr(state))
+        yield f"The state is {then}. Next must be one that began before {ends:g}, and:"
+        answered = [call for call in under_way if call.ended is not None]
+        for call in answered[:SHOWN_CALLS_MAX]:
+            expected = _short(repr(self._model.step(state, call.operation)[1]))
+            when = f"[{call.began:g} to {call.ended:g}]"
+            yield f"         {_short(str(call))}   {when} would result in {expected}"
+        yield from _more(answered)
+        pending = [call for call in under_way if call.ended is None]
+        if pending:
+            yield "These have no answer; that they may have happened before does not help:"
+        for call in pending[:SHOWN_CALLS_MAX]:
+            yield f"         {_short(str(call))}   [from {call.began:g}]"
+        yield from _more(pending)
+
+
+def _more(calls: Sequence[Call]) -> Iterator[str]:
+    if len(calls) > SHOWN_CALLS_MAX:
+        yield f"         ... and {len(calls) - SHOWN_CALLS_MAX} more ..."
+
+
+def _short(text: str) -> str:
+    if len(text) <= SHOWN_CHARACTERS_MAX:
+        return text
+    half = SHOWN_CHARACTERS_MAX // 2
+    return f"{text[:half]} ... {text[-half:]}"
+
+
+def _is_new(known: list[int], used: int) -> bool:
+    """Add a set of calls, unless it, or a part of it, is known."""
+    for mask in known:
+        if mask & used == mask:
+            return False
+    known.append(used)
+    return True

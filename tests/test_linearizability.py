@@ -7,10 +7,10 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbactors.linearizability import Call, check
+from pbactors.linearizability import SHOWN_CHARACTERS_MAX, Call, check
 from tests.histories import VERDICTS, Register, judge
 
 
@@ -106,12 +106,44 @@ def test_a_report_shows_the_longest_order_and_what_cannot_follow() -> None:
     )
     assert check(calls, Register()).text.splitlines() == [
         "of 4 calls 3 can be put in an order, and no more:",
-        "      1  x: ('write', 1) -> True",
-        "      2  x: ('cas', 1, 2) -> True",
-        "      3  x: ('write', 3) -> True",
-        "The state is then 3, and of these the next would have to come:",
-        "         y: ('read',) -> 1   [4 to 6; now 3]",
+        "      1  x: ('write', 1) -> True    then 1",
+        "      2  x: ('cas', 1, 2) -> True   then 2",
+        "      3  x: ('write', 3) -> True    then 3",
+        "The state is 3. Next must be one that began before 6, and:",
+        "         y: ('read',) -> 1   [4 to 6] would result in 3",
     ]
+
+
+def test_a_report_shows_calls_without_an_answer_that_do_not_help() -> None:
+    calls = history(
+        ("x", ("write", 1), True, 0, 1),
+        ("z", ("write", 7), None, 0.5, None),
+        ("y", ("read",), 7, 2, 3),
+        ("y", ("read",), 1, 4, 5),
+    )
+    assert check(calls, Register()).text.splitlines() == [
+        "of 4 calls 3 can be put in an order, and no more:",
+        "      1  x: ('write', 1) -> True        then 1",
+        "      2  z: ('write', 7) -> no answer   then 7",
+        "      3  y: ('read',) -> 7              then 7",
+        "The state is 7. Next must be one that began before 5, and:",
+        "         y: ('read',) -> 1   [4 to 5] would result in 7",
+    ]
+    useless = Call("w", ("write", 9), None, 2.5, None)
+    assert check([*calls, useless], Register()).text.splitlines()[-2:] == [
+        "These have no answer; that they may have happened before does not help:",
+        "         w: ('write', 9) -> no answer   [from 2.5]",
+    ]
+
+
+def test_a_report_of_a_long_history_is_short() -> None:
+    writes = [Call("x", ("write", f"{number}" * 300), True, number, number) for number in range(99)]
+    crowd = [Call(number, ("read",), "nothing", 100, 200) for number in range(50)]
+    lines = check([*writes, *crowd], Register()).text.splitlines()
+    assert lines[1] == "       ... 87 calls before ..."
+    assert lines[-1] == "         ... and 38 more ..."
+    assert len(lines) < 40
+    assert max(map(len, lines)) < 3 * SHOWN_CHARACTERS_MAX
 
 
 def test_an_empty_history_is_linearizable() -> None:
@@ -120,20 +152,40 @@ def test_an_empty_history_is_linearizable() -> None:
 
 # -- against brute force ----------------------------------------------------------------------
 
-OPERATIONS = st.sampled_from([("read",), ("write", 1), ("write", 2), ("cas", 1, 2)])
+OPERATIONS = st.sampled_from(
+    [("read",), ("write", "1"), ("write", "2"), ("cas", "1", "2"), ("append", "1"), ("append", "2")]
+)
+
+
+class Text(Register):
+    """A register that can be added to."""
+
+    def step(self, state: Any, operation: Any) -> Any:
+        if operation[0] == "append":
+            text = (state or "") + operation[1]
+            return text, text
+        return super().step(state, operation)
 
 
 @st.composite
 def small_histories(draw: st.DrawFn) -> list[Call]:
-    calls = []
-    for client in range(draw(st.integers(1, 5))):
+    """Return calls with the results of some order, which their times allow, and often one wrong."""
+    calls: list[Call] = []
+    state: Any = None
+    for place in range(draw(st.integers(1, 6))):
         operation = draw(OPERATIONS)
-        began = draw(st.integers(0, 6))
-        ended = draw(st.none() | st.integers(began + 1, 8))
-        results = [None, 1, 2] if operation[0] == "read" else [True, False]
-        result = None if ended is None else draw(st.sampled_from(results))
-        calls.append(Call(client, operation, result, began, ended))
-    return calls
+        began = draw(st.integers(max(0, place - 3), place)) + 0.25
+        ended = draw(st.none() | st.integers(place, place + 3).map(lambda time: time + 0.75))
+        result = None
+        if ended is not None or draw(st.booleans()):  # else it never took effect
+            state, result = Text().step(state, operation)
+        calls.append(Call(place, operation, None if ended is None else result, began, ended))
+    answered = [place for place, call in enumerate(calls) if call.ended is not None]
+    if answered and draw(st.booleans()):
+        wrong = draw(st.sampled_from(answered))
+        result = draw(st.sampled_from([None, "1", "2", "11", "12", "21", "121", True, False]))
+        calls[wrong] = calls[wrong]._replace(result=result)
+    return draw(st.permutations(calls))
 
 
 def by_brute_force(calls: list[Call]) -> bool:
@@ -152,12 +204,13 @@ def is_right(order: tuple[Call, ...]) -> bool:
     for place, call in enumerate(order):
         if any(later.ended is not None and later.ended < call.began for later in order[place:]):
             return False
-        state, result = Register().step(state, call.operation)
+        state, result = Text().step(state, call.operation)
         if call.ended is not None and result != call.result:
             return False
     return True
 
 
 @given(small_histories())
+@settings(max_examples=500)
 def test_it_agrees_with_brute_force(calls: list[Call]) -> None:
-    assert check(calls, Register()).linearizable is by_brute_force(calls)
+    assert check(calls, Text()).linearizable is by_brute_force(calls)
