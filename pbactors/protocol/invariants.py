@@ -43,7 +43,7 @@ class World(Protocol):
 
     @property
     def replicas(self) -> Mapping[str, Replica]:
-        """The running replicas by name."""
+        """The running replicas by name; two lives of one name have keys of their own."""
 
     @property
     def answered(self) -> Answered:
@@ -61,9 +61,14 @@ def _primaries(world: World) -> Iterator[tuple[Replica, Primary]]:
 
 
 def _at(world: World, member: Member | None) -> Replica | None:
-    """Return the running replica that is this member, in this life."""
-    replica = None if member is None else world.replicas.get(member.name)
-    return replica if replica is not None and replica.member == member else None
+    """Return the running replica that is this member, in this life: of one name there may be
+    several.
+    """
+    if member is not None:
+        for replica in world.replicas.values():
+            if replica.member == member:
+                return replica
+    return None
 
 
 def cores_are_valid(world: World) -> str | None:

@@ -1,0 +1,11 @@
+"""The simulator: whole runs of a cluster in virtual time, from a seed.
+
+The real cores and the real wire codec; faults of every kind, drawn from the seed; every step
+judged. A seed replays bit for bit.
+"""
+
+from pbactors.sim.mix import Mix
+from pbactors.sim.plan import Plan
+from pbactors.sim.run import Report, simulate
+
+__all__ = ["Mix", "Plan", "Report", "simulate"]

@@ -1,0 +1,64 @@
+"""The replicated state under observation: everything that it executes is told to the judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pbactors.protocol.machine import Machine
+from pbactors.protocol.operations import Operation, Result
+from pbactors.protocol.replica import Replica
+from pbactors.protocol.sessions import Sessions
+from pbactors.protocol.state import ReplicatedState
+
+__all__ = ["Executed", "WatchedState", "watch"]
+
+
+class Executed(NamedTuple):
+    """One operation as one copy executed it.
+
+    Attributes:
+        operation: what.
+        stamp: with which stamp (R51).
+        result: what came of it; None where its session was gone.
+    """
+
+    operation: Operation
+    stamp: bytes
+    result: Result | None
+
+
+Told = Callable[["WatchedState", Executed], None]
+
+
+class WatchedState(ReplicatedState):
+    """A state that tells what it executes.
+
+    Attributes:
+        tail: what it executed and the judge did not know yet to be part of the history, by op
+            number.
+    """
+
+    __slots__ = ("_told", "tail")
+
+    def __init__(self, machine: Machine, sessions: Sessions, told: Told) -> None:
+        super().__init__(machine, sessions)
+        self._told = told
+        self.tail: dict[int, Executed] = {}
+
+    def execute(self, stamp: bytes, operation: Operation) -> Result | None:
+        """Execute the next operation, and tell."""
+        result = super().execute(stamp, operation)
+        self._told(self, Executed(operation, stamp, result))
+        return result
+
+    def blank(self) -> WatchedState:
+        """Return an empty state of the same kind, which is watched too."""
+        blank = super().blank()
+        return WatchedState(blank.machine, blank.sessions, self._told)
+
+
+def watch(replica: Replica, told: Told) -> None:
+    """Watch a replica that has not started yet."""
+    state = replica.state
+    replica.role.state = WatchedState(state.machine, state.sessions, told)

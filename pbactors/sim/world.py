@@ -1,0 +1,451 @@
+"""The world: nodes, clients and the view store in virtual time, driving the real cores.
+
+It keeps the driver's contract (``protocol/core.py``) as nastily as the contract allows, and every
+message passes the real wire codec. After every step the judge looks at it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+from zlib import crc32
+
+from pbactors import wire
+from pbactors.ensemble import VIEW_SERVER, Ensemble, incarnation
+from pbactors.machines.context import STAMP_BYTES
+from pbactors.machines.state_machine import StateMachine
+from pbactors.protocol.core import (
+    Address,
+    CancelTimer,
+    Complete,
+    Core,
+    Effect,
+    Emit,
+    Outbox,
+    Persist,
+    Send,
+    SessionClosed,
+    SetTimer,
+    Signal,
+    Target,
+    Timer,
+)
+from pbactors.protocol.invariants import Answered
+from pbactors.protocol.messages import Message, Reply, Request
+from pbactors.protocol.replica import Replica
+from pbactors.protocol.view import View, ViewRecord
+from pbactors.sim.agenda import Agenda
+from pbactors.sim.judge import Judge
+from pbactors.sim.network import Network, Packet
+from pbactors.sim.plan import Plan
+from pbactors.sim.process import CallGiven, Process
+from pbactors.sim.recorder import Recorder
+from pbactors.sim.violation import Violation
+from pbactors.sim.watched import watch
+
+__all__ = ["ClientSide", "World"]
+
+REPLICAS = "abcdefgh"
+_EPOCH_NS = 1_700_000_000_000_000_000
+_CLOCKS_APART_S = 5.0
+_BATCH_MS = 8.0
+
+
+class ClientSide:
+    """Who takes what clients' cores say. Does nothing; ``Callers`` does something."""
+
+    def requested(self, process: Process, request: Request) -> None:
+        """A client sends a request."""
+
+    def completed(self, process: Process, call: int, outcome: bytes | None) -> None:
+        """A call has ended."""
+
+    def closed(self, process: Process) -> None:
+        """A session has ended, as its user asked."""
+
+
+class World:
+    """Everything there is; see ``protocol.invariants.World`` for what invariants look at.
+
+    Args:
+        machine: the class that is replicated.
+        plan: what happens.
+        recorder: writes a trace, if one is wanted.
+
+    Attributes:
+        plan: what happens.
+        agenda: virtual time.
+        network: all links.
+        judge: holds everything against the rules.
+        faults: how often what went wrong.
+        replicas: the running replicas, by name; a former life has a name of its own.
+        record: what the view server's store holds.
+        answered: how far answers have gone.
+        views: how many views there were.
+        clients: takes what clients' cores say.
+        digest: differs where anything that was sent or answered differs.
+    """
+
+    def __init__(
+        self, machine: type[StateMachine], plan: Plan, recorder: Recorder | None = None
+    ) -> None:
+        self.plan = plan
+        self.agenda = Agenda()
+        self.faults: Counter[str] = Counter()
+        self.network = Network(plan, self.agenda, self._arrived, self._lost, self.faults)
+        self.names = tuple(REPLICAS[: plan.replicas])
+        self.lives: dict[str, list[Process]] = {}
+        self.replicas: dict[str, Replica] = {}
+        self.judge = Judge(self)
+        self.clients = ClientSide()
+        self.recorder = recorder
+        self.digest = 0
+        self.answered = Answered(0, b"")
+        self.views = 0
+        self.store_fails = False
+        self._ensemble = Ensemble(machine, self.names, plan.timing, plan.limits)
+        self.record = self._ensemble.first_record()
+        self._machine = machine
+        self._routes: dict[bytes, Process] = {}
+        self._random = Random(f"{plan.seed}/world")
+        self._lives = 0
+        self._packets = 0
+        self._settings = 0
+        self._calm = False
+        self._dirty = False
+
+    @property
+    def records(self) -> tuple[ViewRecord, ...]:
+        """What is stored; the judge has held each record against the one before."""
+        return (self.record,)
+
+    @property
+    def view_server_runs(self) -> bool:
+        """Whether the view server is up."""
+        return bool(self.lives.get(VIEW_SERVER))
+
+    @property
+    def view(self) -> View:
+        """The newest view that was stored."""
+        return self.record.view
+
+    # -- lives --------------------------------------------------------------------------------
+
+    def start_view_server(self) -> None:
+        """Start the view server from what is stored."""
+        self._lives += 1
+        core = self._ensemble.view_service(incarnation(self._lives), self.record)
+        self._begin(VIEW_SERVER, core)
+
+    def start_replica(self, name: str) -> None:
+        """Start a replica, empty, also beside another life of the same name."""
+        for other in self.lives.get(name, ()):
+            if not other.former:
+                other.former = True
+                self.replicas[f"{name}, life {other.life}"] = self.replicas.pop(name)
+        self._lives += 1
+        plan = self.plan
+        stamps = _Stamps(self.agenda, Random(f"{plan.seed}/clock/{name}/{self._lives}"))
+        ensemble = Ensemble(self._machine, self.names, plan.timing, plan.limits, stamps)
+        core = ensemble.replica(name, incarnation(self._lives))
+        watch(core, self.judge.executed)
+        self.replicas[name] = core
+        self._begin(name, core)
+
+    def start_client(self, name: str, random: Random) -> Process:
+        """Start a client, whose tokens are drawn from ``random``."""
+        self._lives += 1
+        core = self._ensemble.client(incarnation(self._lives), lambda: random.randbytes(16))
+        return self._begin(name, core)
+
+    def _begin(self, name: str, core: Core) -> Process:
+        random = Random(f"{self.plan.seed}/process/{name}/{len(self.lives.get(name, ()))}")
+        process = Process(name, self._lives, core, random)
+        self.lives.setdefault(name, []).append(process)
+        self._routes[process.route] = process
+        if self.recorder is not None:
+            self.recorder.started(self, process)
+        out = Outbox()
+        core.on_start(out)
+        core.flush(out)
+        self._perform(process, out.effects)
+        return process
+
+    def crash(self, process: Process) -> None:
+        """End a process: what it knew is gone."""
+        if not process.alive:
+            return
+        process.alive = False
+        self.lives[process.name].remove(process)
+        del self._routes[process.route]
+        if isinstance(process.core, Replica):
+            key = f"{process.name}, life {process.life}" if process.former else process.name
+            del self.replicas[key]
+        if self.recorder is not None:
+            self.recorder.stopped(self, process)
+
+    def newest(self, name: str) -> Process | None:
+        """Return the newest running life of a name."""
+        lives = self.lives.get(name)
+        return lives[-1] if lives else None
+
+    # -- arrivals -----------------------------------------------------------------------------
+
+    def _arrived(self, packet: Packet) -> None:
+        if packet.route:
+            process = self._routes.get(packet.route)
+        else:
+            lives = self.lives.get(packet.pair[1])
+            if not lives:
+                process = None
+            else:
+                process = lives[0] if len(lives) == 1 else self._random.choice(lives)
+        if process is None:
+            self._lost(packet)
+        else:
+            self.give(process, packet)
+
+    def _lost(self, packet: Packet) -> None:
+        if self.recorder is not None:
+            self.recorder.lost(self, packet)
+
+    def give(self, process: Process, item: Packet | CallGiven) -> None:
+        """Give a process a message or a call: at once, or together with what comes next."""
+        if process.frozen or process.waking:
+            process.inbox.append(item)
+        elif (
+            self.plan.mix.batching
+            and not self._calm
+            and process.random.random() < self.plan.mix.batching
+        ):
+            process.inbox.append(item)
+            process.waking = True
+            self.agenda.after(process.random.random() * _BATCH_MS, self._wake, process)
+        else:
+            self.run(process, (item,))
+
+    def _wake(self, process: Process) -> None:
+        process.waking = False
+        if process.alive and not process.frozen:
+            self.hand_over(process)
+
+    def hand_over(self, process: Process, slept: bool = False) -> None:
+        """Hand over all that has arrived, and then the timers that are due."""
+        items, process.inbox = process.inbox, []
+        due, process.due = process.due, {}
+        if items or due or slept:
+            self.run(process, items, slept, tuple(due))
+
+    # -- timers -------------------------------------------------------------------------------
+
+    def _set_timer(self, process: Process, timer: Timer, delay_ms: float) -> None:
+        self._settings += 1
+        process.timers[timer] = self._settings
+        mix, draw = self.plan.mix, process.random.random
+        early, late, spurious, share = draw(), draw(), draw(), draw()
+        if not self._calm:
+            if early < mix.early_timers:
+                self.faults["early timer"] += 1
+                delay_ms *= share
+            elif late < mix.late_timers:
+                self.faults["late timer"] += 1
+                delay_ms += 2 * delay_ms * share
+            if spurious < mix.spurious_timers:
+                self.faults["spurious timer"] += 1
+                self.agenda.after(delay_ms * share, self._fire, process, timer, 0)
+        self.agenda.after(delay_ms, self._fire, process, timer, self._settings)
+
+    def _fire(self, process: Process, timer: Timer, setting: int) -> None:
+        if not process.alive or (setting and process.timers.get(timer) != setting):
+            return
+        if setting:
+            del process.timers[timer]
+        if process.frozen or process.waking:
+            process.due[timer] = None
+        else:
+            self.run(process, (), False, (timer,))
+
+    # -- steps --------------------------------------------------------------------------------
+
+    def run(
+        self,
+        process: Process,
+        items: tuple[Packet | CallGiven, ...] | list[Packet | CallGiven],
+        slept: bool = False,
+        timers: tuple[Timer, ...] = (),
+    ) -> None:
+        """Hand a group of things to a core, flush once, perform the outbox, and judge."""
+        core, out, judge = process.core, Outbox(), self.judge
+        judge.begins(core)
+        recorder = self.recorder
+        try:
+            for item in items:
+                if type(item) is Packet:
+                    header, message = wire.decode(item.body)
+                    if recorder is not None:
+                        recorder.received(self, process, item, message)
+                    source = Address(header.node, header.incarnation, header.cluster, item.sender)
+                    core.on_message(source, message, out)
+                else:
+                    core.on_call(*item)  # type: ignore[attr-defined]
+            if slept:
+                core.on_signal(Signal.SLEPT, out)
+            for timer in timers:
+                if recorder is not None:
+                    recorder.fired(self, process, timer)
+                core.on_timer(timer, out)
+            core.flush(out)
+            reason = core.invalid()
+        except Violation:
+            raise
+        except (Exception, SystemExit) as error:
+            raise Violation(f"{process.name}: {type(error).__name__}: {error}") from error
+        if reason is not None:
+            raise Violation(f"{process.name}: {reason}")
+        self._dirty |= judge.after_handling(process)
+        self._perform(process, out.effects)
+        if self._dirty:
+            self._dirty = False
+            judge.check()
+        if recorder is not None:
+            recorder.status(self, process)
+
+    def act(self, process: Process) -> Outbox:
+        """Return an outbox for something a caller does to a client's core; then ``perform`` it."""
+        self.judge.begins(process.core)
+        return Outbox()
+
+    def finish(self, process: Process, out: Outbox) -> None:
+        """Flush a core and perform its outbox."""
+        process.core.flush(out)
+        self._perform(process, out.effects)
+
+    def _perform(self, process: Process, effects: list[Effect]) -> None:
+        """Do what the core wants, in order; a process that dies meanwhile does only a part."""
+        if process.torn and effects:
+            del effects[process.random.randrange(len(effects)) :]
+        for effect in effects:
+            kind = type(effect)
+            if kind is Send:
+                self._send(process, effect.target, effect.message)  # type: ignore[union-attr]
+            elif kind is SetTimer:
+                self._set_timer(process, effect.timer, effect.delay_ms)  # type: ignore[union-attr]
+            elif kind is Emit:
+                self._take_event(process, effect.event)  # type: ignore[union-attr]
+            elif kind is Complete:
+                self.digest = crc32(effect.outcome or b"", self.digest)  # type: ignore[union-attr]
+                self.clients.completed(process, effect.call, effect.outcome)  # type: ignore[union-attr]
+            elif kind is Persist:
+                if not self._persist(process, effect.record):  # type: ignore[union-attr]
+                    return
+            elif kind is CancelTimer:
+                process.timers.pop(effect.timer, None)  # type: ignore[union-attr]
+        if process.torn:
+            self.crash(process)
+        elif process.core.over:
+            self._start_over(process)
+
+    def _send(self, process: Process, target: Target, message: Message) -> None:
+        core = process.core
+        if type(message) is Reply and type(core) is Replica:
+            self.judge.replied(message)
+            state = core.state
+            if state.op > self.answered.op:
+                self.answered = Answered(state.op, state.stamp)
+                self._dirty = True
+        elif type(message) is Request:
+            self.clients.requested(process, message)
+        body = wire.encode(core.cluster, core.member, message)
+        self.digest = crc32(body, self.digest ^ int(1000 * self.agenda.now_ms))
+        self._packets += 1
+        if type(target) is str:
+            route, name = b"", target
+        else:
+            peer = self._routes.get(target.route)  # type: ignore[union-attr]
+            if peer is None:
+                return
+            route, name = peer.route, peer.name
+        packet = Packet((process.name, name), route, process.route, body, self._packets)
+        if self.recorder is not None:
+            self.recorder.sent(self, process, packet, message)
+        self.network.send(packet, message.bulk)
+
+    def _persist(self, process: Process, record: ViewRecord) -> bool:
+        """Store a record. Returns False where that failed, and the view server has stopped."""
+        if self.store_fails:
+            self.store_fails = False
+            self.faults["failing view store"] += 1
+            if process.random.random() < 0.5:  # a failed write may have been written
+                self._store(record)
+            self.crash(process)
+            return False
+        self._store(record)
+        return True
+
+    def _store(self, record: ViewRecord) -> None:
+        before, self.record = self.record, record
+        self._dirty = True
+        if record.view.number != before.view.number:
+            self.views += 1
+        self.judge.stored(before)
+
+    def _take_event(self, process: Process, event: object) -> None:
+        if self.recorder is not None:
+            self.recorder.event(self, process, event)
+        if type(event) is SessionClosed:
+            self.clients.closed(process)
+
+    def _start_over(self, process: Process) -> None:
+        """A life is over; the driver begins another, except in a process that is a former one."""
+        self.crash(process)
+        if not process.former:
+            self.start_replica(process.name)
+
+    # -- faults -------------------------------------------------------------------------------
+
+    def freeze(self, process: Process) -> None:
+        """Stop a process for a while."""
+        process.frozen = True
+        if self.recorder is not None:
+            self.recorder.paused(self, process)
+
+    def thaw(self, process: Process, notices: bool) -> None:
+        """Let a process go on: all that came meanwhile is handed over in one batch."""
+        if process.alive and process.frozen:
+            process.frozen = False
+            if self.recorder is not None:
+                self.recorder.resumed(self, process)
+            self.hand_over(process, slept=notices)
+
+    def calm(self) -> None:
+        """End all faults: everything runs, in one life each, and every link is whole."""
+        self._calm = True
+        self.store_fails = False
+        self.network.calm()
+        for process in [process for lives in self.lives.values() for process in lives]:
+            process.torn = False
+            if process.former:
+                self.crash(process)
+            else:
+                self.thaw(process, notices=True)
+        if not self.view_server_runs:
+            self.start_view_server()
+        for name in self.names:
+            if self.newest(name) is None:
+                self.start_replica(name)
+
+
+class _Stamps:
+    """The clock of one node, which is seconds off and drifts, and its source of chance (R51)."""
+
+    def __init__(self, agenda: Agenda, random: Random) -> None:
+        self._agenda = agenda
+        self._random = random
+        self._offset_ns = int(random.uniform(-_CLOCKS_APART_S, _CLOCKS_APART_S) * 1e9)
+        self._speed = random.uniform(0.9, 1.1) * 1e6
+
+    def __call__(self, last: bytes) -> bytes:
+        now_ns = _EPOCH_NS + self._offset_ns + int(self._agenda.now_ms * self._speed)
+        if last:
+            now_ns = max(now_ns, int.from_bytes(last[:8], "big") + 1)
+        return now_ns.to_bytes(8, "big") + self._random.randbytes(STAMP_BYTES - 8)
