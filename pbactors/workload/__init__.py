@@ -28,7 +28,6 @@ class of your own gets one from the type hints of its methods, or gives one itse
 
 from __future__ import annotations
 
-from pbactors.machines.state_machine import StateMachine
 from pbactors.workload.base import (
     Invocation,
     Raised,
@@ -38,6 +37,7 @@ from pbactors.workload.base import (
     judge_order,
     outcome_of,
 )
+from pbactors.workload.choice import workload_for
 from pbactors.workload.from_hints import from_hints
 from pbactors.workload.reference import WORKLOADS
 
@@ -53,24 +53,3 @@ __all__ = [
     "outcome_of",
     "workload_for",
 ]
-
-
-def workload_for(machine: type[StateMachine]) -> Workload:
-    """Return the class's own workload, the reference one, or one made from its type hints.
-
-    Raises:
-        TypeError: its ``workload`` gives none, or a hint is missing or says too little.
-    """
-    own = getattr(machine, "workload", None)
-    if own is not None:
-        made = own()
-        if not isinstance(made, Workload):
-            raise TypeError(
-                f"{machine.__name__}.workload() returned {made!r}. Expected a Workload, "
-                f"for example pbactors.workload.from_hints({machine.__name__})"
-            )
-        return made
-    for load in WORKLOADS.values():
-        if load.machine is machine:
-            return load
-    return from_hints(machine)
