@@ -71,11 +71,20 @@ class ReplicatedMachine(Machine):
 
     def execute(self, op_number: int, stamp: bytes, body: bytes) -> bytes:
         """Execute one command; see :class:`~pbactors.protocol.machine.Machine`."""
-        return self._run("command", Context(stamp, op_number), body)
+        return self._run("command", self.new_context(stamp, op_number), body)
 
     def query(self, stamp: bytes, body: bytes) -> bytes:
         """Execute one query; see :class:`~pbactors.protocol.machine.Machine`."""
-        return self._run("query", Context(stamp, 0), body)
+        return self._run("query", self.new_context(stamp, 0), body)
+
+    def new_context(self, stamp: bytes, op_number: int) -> Context:
+        """Return what one call sees as ``self.context``; to be overridden by who watches its use.
+
+        Args:
+            stamp: see :class:`~pbactors.machines.context.Context`.
+            op_number: as well.
+        """
+        return Context(stamp, op_number)
 
     def _run(self, kind: Kind, context: Context, body: bytes) -> bytes:
         try:

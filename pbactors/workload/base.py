@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
+from math import inf
+from operator import attrgetter
 from random import Random
 from typing import ClassVar, NamedTuple
 
 from pbactors.errors import MethodRaised
 from pbactors.linearizability import Call, Model, Verdict, check
 from pbactors.machines.calls import decode_outcome
-from pbactors.machines.state_machine import StateMachine
+from pbactors.machines.state_machine import StateMachine, interface
 
 __all__ = [
     "Invocation",
     "Raised",
     "Unpredictable",
     "Workload",
+    "amount_of",
+    "is_a_sum",
     "judge",
     "judge_order",
-    "last_results",
     "outcome_of",
 ]
 
@@ -80,6 +83,11 @@ class Workload(ABC):
     def model(self) -> Model | None:
         """The sequential model of ``Invocation``s, or None where no history can be judged."""
 
+    @property
+    def why_no_model(self) -> str | None:
+        """Why there is no ``model``, for a person; None where there is one."""
+        return None if self.model is not None else f"{self.name}: this workload has no model"
+
     def part_of(self, invocation: Invocation) -> Hashable:
         """Return which independent part of the state a call is about: parts are judged apart."""
         return None
@@ -88,9 +96,27 @@ class Workload(ABC):
         """Return what is wrong with a whole history beyond its order, or None.
 
         Args:
-            calls: all calls, with those of ``final`` as the last ones.
+            calls: all calls, with those of ``final`` as the last ones. Without these, or where they
+                have no answer, less can be wrong.
         """
         return None
+
+    def final_results(self, calls: Sequence[Call], method: str) -> dict[tuple[object, ...], object]:
+        """Return, by its arguments, what a query resulted in after all commands had ended.
+
+        Args:
+            calls: a whole history.
+            method: the query.
+        """
+        kinds = interface(self.machine)
+        answered = [call for call in calls if call.ended is not None]
+        commands = [call for call in answered if kinds[call.operation.method] == "command"]
+        calm = max((call.ended or 0 for call in commands), default=-inf)
+        return {
+            call.operation.arguments: call.result
+            for call in sorted(answered, key=attrgetter("began"))
+            if call.operation.method == method and call.began >= calm
+        }
 
 
 def outcome_of(outcome: bytes) -> object:
@@ -115,22 +141,34 @@ def judge(workload: Workload, calls: Sequence[Call], time_limit_s: float | None 
 def judge_order(
     workload: Workload, calls: Sequence[Call], time_limit_s: float | None = None
 ) -> Verdict:
-    """Judge whether a history, or the beginning of one, is linearizable."""
+    """Judge whether a history, or the beginning of one, is linearizable.
+
+    The verdict is None where nobody can tell, with the reason.
+    """
     model = workload.model
     if model is None:
-        return Verdict(None, "the results depend on self.context, so that no model foresees them")
+        return Verdict(None, str(workload.why_no_model))
+    kinds = interface(workload.machine)
+    # a query without an answer changed nothing and says nothing
+    telling = [
+        call
+        for call in calls
+        if call.ended is not None or kinds[call.operation.method] == "command"
+    ]
     try:
-        return check(calls, model, workload.part_of, time_limit_s)
+        return check(telling, model, workload.part_of, time_limit_s)
     except Unpredictable as error:
         return Verdict(None, str(error))
 
 
-def last_results(calls: Sequence[Call], method: str) -> dict[object, object]:
-    """Return, by first argument, the result of the call of ``method`` that began last."""
-    found: dict[object, tuple[float, object]] = {}
-    for call in calls:
-        if call.operation.method == method and call.ended is not None:
-            key = call.operation.arguments[0]
-            if key not in found or call.began >= found[key][0]:
-                found[key] = (call.began, call.result)
-    return {key: result for key, (_, result) in found.items()}
+def amount_of(client: int, turn: int) -> int:
+    """Return an amount that no other call of the first ten clients has, so that it tells whose."""
+    return 10 * turn + client + 1
+
+
+def is_a_sum(number: int, amounts: Sequence[int]) -> bool:
+    """Tell whether a number is the sum of some of the amounts, which are above 0."""
+    reached = 1  # bit n: n is a sum
+    for amount in amounts:
+        reached |= reached << amount
+    return number >= 0 and bool(reached >> number & 1)

@@ -1,4 +1,4 @@
-"""A workload for any class, made from the type hints of its methods; the class is its own model."""
+"""A workload for any class, made from the type hints of its methods."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice, product
 from random import Random
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
-from pbactors.config import Limits
-from pbactors.machines.adapter import ReplicatedMachine
-from pbactors.machines.calls import encode_call
 from pbactors.machines.state_machine import StateMachine, interface
-from pbactors.workload.base import Invocation, Unpredictable, Workload, outcome_of
+from pbactors.workload.base import Invocation, Unpredictable, Workload
+from pbactors.workload.machine_model import MachineModel
 
-__all__ = ["HintedWorkload", "MachineModel", "from_hints"]
+__all__ = ["HintedWorkload", "from_hints"]
 
-FINAL_CALLS_MAX = 24
-PROBES = 100
-_STAMPS = (bytes(15) + b"\x01", bytes(7) + b"\x01" + bytes(8))
+FINAL_CALLS_MAX: Final = 24
+"""How many calls of each query are made at the end."""
+
+PROBES: Final = 100
+"""How many calls are tried to find out whether the class makes use of ``self.context``."""
 
 Pool = Callable[[Random], object]
 
@@ -72,19 +72,29 @@ class HintedWorkload(Workload):
         if not self._arguments:
             raise TypeError(f"{machine.__name__} has no command or query to call")
         self._places = {} if partition is None else _places(machine, self._arguments, partition)
-        self._model: MachineModel | None = MachineModel(machine)
-        self._probe()
+        self._refuse_pools(pools)
+        self._model = MachineModel(machine)
+        self._why_no_model = self._probe()
 
-    def _probe(self) -> None:
-        """Do without a model where the class makes use of ``self.context``."""
+    def _refuse_pools(self, pools: Mapping[str, Sequence[object]]) -> None:
+        known = sorted({name for names in self._arguments.values() for name in names})
+        for name, values in pools.items():
+            where = f"{self.machine.__name__}: pools[{name!r}]"
+            if name not in known:
+                raise TypeError(f"{where}: no argument has that name. Expected one of {known}")
+            if not values:
+                raise TypeError(f"{where} is empty. Expected values, for example [1, 2, 3]")
+
+    def _probe(self) -> str | None:
+        """Return why there is no model: the class makes use of ``self.context``."""
         random = Random(0)
-        model = MachineModel(self.machine)
-        state = model.initial()
+        state = self._model.initial()
         try:
             for turn in range(PROBES):
-                state, _ = model.step(state, self.invoke(random, 0, turn))
-        except Unpredictable:
-            self._model = None
+                state, _ = self._model.step(state, self.invoke(random, 0, turn))
+        except Unpredictable as error:
+            return str(error)
+        return None
 
     def invoke(self, random: Random, client: int, turn: int) -> Invocation:
         """Return what a client calls next."""
@@ -108,54 +118,17 @@ class HintedWorkload(Workload):
     @property
     def model(self) -> MachineModel | None:
         """The class itself, or None where its results depend on ``self.context``."""
-        return self._model
+        return None if self._why_no_model else self._model
+
+    @property
+    def why_no_model(self) -> str | None:
+        """Which method it is that reads ``self.context``."""
+        return self._why_no_model
 
     def part_of(self, invocation: Invocation) -> Hashable:
         """Return the value of the argument that names the part."""
         place = self._places.get(invocation.method)
         return None if place is None else repr(invocation.arguments[place])
-
-
-class MachineModel:
-    """A class as its own sequential model. A state is the bytes of its snapshot."""
-
-    def __init__(self, machine: type[StateMachine]) -> None:
-        self._kinds = interface(machine)
-        first = ReplicatedMachine(machine, Limits().result_bytes_max)
-        self._initial = first.freeze()
-        self._machines = {self._initial: first}
-        self._known: dict[tuple[Hashable, bytes], tuple[Hashable, object]] = {}
-
-    def initial(self) -> Hashable:
-        """Return the state of a new object."""
-        return self._initial
-
-    def step(self, state: Any, operation: Any) -> tuple[Hashable, object]:
-        """Return the state after ``operation``, and its result.
-
-        Raises:
-            Unpredictable: either depends on ``self.context``.
-        """
-        body = encode_call(operation.method, operation.arguments)
-        known = self._known.get((state, body))
-        if known is None:
-            known = self._known[(state, body)] = self._step(state, operation, body)
-        return known
-
-    def _step(self, state: Hashable, operation: Invocation, body: bytes) -> tuple[Hashable, object]:
-        before = self._machines[state]
-        if self._kinds[operation.method] == "query":
-            return state, outcome_of(before.query(b"", body))
-        seen = []
-        for op_number, stamp in enumerate(_STAMPS, start=1):
-            machine = before.clone()
-            outcome = machine.execute(op_number, stamp, body)
-            after = machine.freeze()
-            seen.append((after, outcome))
-        if seen[0] != seen[1]:
-            raise Unpredictable(f"{operation} depends on self.context: no model foresees it")
-        self._machines.setdefault(after, machine)
-        return after, outcome_of(outcome)
 
 
 # -- arguments by their hints -----------------------------------------------------------------
@@ -166,7 +139,7 @@ def _arguments(
 ) -> dict[str, Pool]:
     """Return how to draw each argument of a method, by its name."""
     function = getattr(machine, method)
-    hints = get_type_hints(function)
+    hints = _hints(function, f"{machine.__name__}.{method}")
     found: dict[str, Pool] = {}
     for name, parameter in list(inspect.signature(function).parameters.items())[1:]:
         where = f"{machine.__name__}.{method}: argument {name!r}"
@@ -186,6 +159,16 @@ def _arguments(
                 f'it: from_hints({machine.__name__}, pools={{"{name}": [1, 2, 3]}})'
             )
     return found
+
+
+def _hints(function: Callable[..., object], where: str) -> Mapping[str, Any]:
+    try:
+        return get_type_hints(function)
+    except Exception as error:
+        raise TypeError(
+            f"{where}: its type hints cannot be read: {type(error).__name__}: {error}. Expected "
+            "names that can be found when the program runs: import them outside of TYPE_CHECKING"
+        ) from error
 
 
 def _places(
@@ -208,17 +191,15 @@ def _one_of(values: Sequence[object]) -> Pool:
 
 def _pool(hint: Any, where: str) -> Pool:
     """Return how to draw a value for a hint."""
-    if hint in POOLS:
+    if isinstance(hint, type) and hint in POOLS:
         return _one_of(POOLS[hint])
     origin, parts = get_origin(hint), get_args(hint)
-    if hint is None:
-        return _one_of([None])
     if origin is Literal:
         return _one_of(parts)
     if origin in (Union, types.UnionType):
         choices = [_pool(part, where) for part in parts]
         return lambda random: random.choice(choices)(random)
-    made = _collection(hint, origin, parts, where)
+    made = None if _is_unhashable(hint) else _collection(hint, origin, parts, where)
     if made is None:
         raise TypeError(
             f"{where} is a {hint!r}, and nobody knows values for that. Expected None, bool, int, "
@@ -226,6 +207,13 @@ def _pool(hint: Any, where: str) -> Pool:
             'such as list[int]; or give values: from_hints(..., pools={"name": [1, 2, 3]})'
         )
     return made
+
+
+def _is_unhashable(hint: Any) -> bool:
+    """Tell whether it is a set, or a dict, of what none can hold."""
+    origin, parts = get_origin(hint), get_args(hint)
+    unhashable = (list, dict, set)
+    return origin in (set, frozenset, dict) and (get_origin(parts[0]) or parts[0]) in unhashable
 
 
 def _collection(hint: Any, origin: Any, parts: tuple[Any, ...], where: str) -> Pool | None:
