@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from pbactors.ensemble import VIEW_SERVER
-from pbactors.linearizability import Call, check
+from pbactors.linearizability import Call
 from pbactors.machines.state_machine import StateMachine
 from pbactors.protocol.invariants import recoverable
 from pbactors.protocol.primary import Primary
@@ -23,7 +23,7 @@ from pbactors.sim.replay import refuse_history
 from pbactors.sim.violation import Violation
 from pbactors.sim.world import World
 from pbactors.trace import Sort, Trace
-from pbactors.workload import WORKLOADS, Workload, outcome_of, workload_for
+from pbactors.workload import WORKLOADS, Workload, judge_order, outcome_of, workload_for
 
 __all__ = ["Report", "draw_workload", "simulate"]
 
@@ -215,11 +215,9 @@ class _Run:
             )
             for made in callers.made
         ]
-        model = self._workload.model
-        if model is not None:
-            verdict = check(calls, model, self._workload.part_of, CHECK_TIME_LIMIT_S)
-            if verdict.linearizable is False:
-                raise Violation(f"the history is not linearizable: {verdict.text}")
+        verdict = judge_order(self._workload, calls, CHECK_TIME_LIMIT_S)
+        if verdict.linearizable is False:
+            raise Violation(f"the history is not linearizable: {verdict.text}")
         reason = self._workload.refuse_end(calls) if outcome == "served" else None
         if reason is not None:
             raise Violation(f"the end of the history: {reason}")
