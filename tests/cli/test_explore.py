@@ -1,0 +1,80 @@
+"""``pbactors explore``: what it prints, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .shell import pbactors
+
+KV = "pbactors.machines.kv:KeyValueStore"
+
+FORGETFUL = '''
+import pbactors
+
+
+class Forgetful(pbactors.StateMachine):
+    """Counts in a place that is not its state."""
+
+    calls = 0
+
+    def __init__(self) -> None:
+        self.last = 0
+
+    @pbactors.command
+    def count(self) -> int:
+        type(self).calls += 1
+        self.last = type(self).calls
+        return self.last
+'''
+
+
+def test_a_small_cluster_is_exhausted() -> None:
+    finished = pbactors("explore", KV, "--calls", "1", "--checks", "0", "--pings", "0")
+    assert finished.exit_code == 0, finished
+    first, *_, last = finished.stdout.splitlines()
+    assert first == "nodes     view, a, b, client 1"
+    assert last == ("verdict   every promise holds in every state within these bounds: exhausted")
+    assert "bounds    timers per node: ping 0, ping check 0, resend 1, retry 1;" in finished.stdout
+
+
+def test_json_is_the_whole_output() -> None:
+    finished = pbactors("explore", KV, "--states", "2000", "--restarts", "1", "--json")
+    assert finished.exit_code == 0, finished
+    found = json.loads(finished.stdout)
+    assert found["states"] >= 2000
+    assert (found["exhausted"], found["violation"], found["path"]) == (False, None, [])
+
+
+def test_a_class_of_ones_own_is_found_out(tmp_path: Path) -> None:
+    """MACHINE is looked for in the current folder; the way to the violation is printed."""
+    (tmp_path / "forgetful.py").write_text(FORGETFUL)
+    finished = pbactors("explore", "forgetful:Forgetful", "--calls", "1", cwd=tmp_path)
+    assert finished.exit_code == 1, finished
+    assert "BROKEN    copies_are_equal: view 2: equal op 2, different states" in finished.stdout
+    assert "client 1  -> a: Request view 2: open a session (client 1)" in finished.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["kv"], "MACHINE is 'kv'. Expected module:Class"),
+        (["pbactors.machines.kv:Nothing"], "cannot be imported: AttributeError"),
+        ([KV, "--workload", "bank"], "--workload is 'bank'. Expected one of: kv, register"),
+        ([KV, "--replicas", "0"], "Invalid value for '--replicas'"),
+        ([KV, "--begin", "middle"], "Invalid value for '--begin'"),
+    ],
+)
+def test_wrong_usage_is_explained(words: list[str], error: str) -> None:
+    finished = pbactors("explore", *words)
+    assert finished.exit_code == 2
+    assert error in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def test_from_nothing_a_cluster_forms_in_every_way() -> None:
+    words = ("--begin", "nothing", "--replicas", "1", "--calls", "1", "--pings", "2")
+    finished = pbactors("explore", KV, *words, "--json")
+    assert json.loads(finished.stdout)["exhausted"] is True
