@@ -10,6 +10,7 @@ from pbactors.protocol.core import Status
 from pbactors.protocol.messages import Message, Reason, Section
 from pbactors.protocol.operations import Kind
 from pbactors.protocol.view import Member, View
+from pbactors.trace.bodies import call_in_words, outcome_in_words
 
 __all__ = ["describe", "status_fields"]
 
@@ -86,31 +87,24 @@ def _operation(row: Any) -> str:
         return f"open a session ({_bytes(body)})"
     if kind == Kind.CLOSE:
         return f"close session {session} (number {number})"
-    return f"session {session} number {number} floor {floor}: {_call(body)}"
-
-
-def _call(body: bytes) -> str:
-    """Return the readable part of an encoded call: bodies are opaque, but mostly texts."""
-    words = "".join(chr(byte) if 32 <= byte < 127 else " " for byte in body).split()
-    text = " ".join(words)
-    return text[:40] + ("..." if len(text) > 40 else "")
+    return f"session {session} number {number} floor {floor}: {call_in_words(body)}"
 
 
 def _query(row: Any) -> str:
     number, session, after, body = row
-    return f"query {number} of session {session} after {after}: {_call(body)}"
+    return f"query {number} of session {session} after {after}: {call_in_words(body)}"
 
 
 def _result(row: Any) -> str:
     session, number, outcome = row
     if number == 0:
         return f"session {session} is open"
-    return f"session {session} number {number}: {_call(outcome) or 'done'}"
+    return f"session {session} number {number}: {outcome_in_words(outcome)}"
 
 
 def _answer(row: Any) -> str:
     number, outcome = row
-    return f"query {number}: {_call(outcome) or 'nothing'}"
+    return f"query {number}: {outcome_in_words(outcome)}"
 
 
 _SHOW: Final[Mapping[str, Callable[[Any], object]]] = {

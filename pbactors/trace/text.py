@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from pbactors.trace.moments import Moment, Sort
 
@@ -17,22 +18,34 @@ def render(trace: Iterable[Moment]) -> str:
 def lines(trace: Iterable[Moment]) -> Iterator[str]:
     """Yield one line for each moment: when, where, and what."""
     moments = list(trace)
-    width = max((len(moment.node) for moment in moments), default=0)
+    node = max((len(moment.node) for moment in moments), default=0)
+    peer = max((len(moment.peer) for moment in moments), default=0)
     for moment in moments:
-        yield f"{moment.time_ms:10.1f}  {moment.node:<{width}}  {_what(moment)}".rstrip()
+        when = f"{moment.time_ms:10.1f}  {moment.node:<{node}}"
+        yield f"{when}  {_SIGNS[moment.sort]:<2} {_what(moment, peer)}".rstrip()
 
 
-def _what(moment: Moment) -> str:
-    if moment.sort is Sort.SENT:
-        return f"-> {moment.peer}: {moment.text}"
-    if moment.sort is Sort.RECEIVED:
-        return f"<- {moment.peer}: {moment.text}"
-    if moment.sort is Sort.LOST:
-        return f"x  {moment.peer}: lost: {moment.text}"
-    if moment.sort is Sort.STATUS:
-        return f"=  {moment.text}"
-    if moment.sort in (Sort.FAULT, Sort.BROKEN):
-        return f"!  {moment.text}"
-    if moment.sort in (Sort.CALLED, Sort.ANSWERED):
-        return f"?  {moment.text}" if moment.sort is Sort.CALLED else f"=> {moment.text}"
-    return f"*  {moment.text}"
+_SIGNS: Final[Mapping[Sort, str]] = {
+    Sort.SENT: "->",
+    Sort.RECEIVED: "<-",
+    Sort.LOST: "x-",
+    Sort.STATUS: "=",
+    Sort.FAULT: "!",
+    Sort.BROKEN: "!!",
+    Sort.CALLED: "?",
+    Sort.ANSWERED: "=>",
+    Sort.STARTED: "+",
+    Sort.STOPPED: "-",
+    Sort.PAUSED: "-",
+    Sort.RESUMED: "+",
+    Sort.TIMER: "*",
+    Sort.SIGNAL: "*",
+    Sort.EVENT: "*",
+}
+
+
+def _what(moment: Moment, width: int) -> str:
+    if not moment.peer:
+        return moment.text
+    lost = "lost: " if moment.sort is Sort.LOST else ""
+    return f"{moment.peer:<{width}}  {lost}{moment.text}"

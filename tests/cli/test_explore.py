@@ -54,7 +54,7 @@ def test_a_class_of_ones_own_is_found_out(tmp_path: Path) -> None:
     finished = pbactors("explore", "forgetful:Forgetful", "--calls", "1", cwd=tmp_path)
     assert finished.exit_code == 1, finished
     assert "BROKEN    copies_are_equal: view 2: equal op 2, different states" in finished.stdout
-    assert "client 1  -> a: Request view 2: open a session (client 1)" in finished.stdout
+    assert "client 1  -> a         Request view 2: open a session (client 1)" in finished.stdout
 
 
 @pytest.mark.parametrize(

@@ -57,9 +57,9 @@ def test_the_way_to_a_violation_is_told() -> None:
     trace = tell(scenario.space, found)
     lines = text.render(trace).splitlines()
     assert any(
-        "client 1  <- a: Reply view 2, 2 copies: session 1 is open" in line for line in lines
+        "client 1  <- a         Reply view 2, 2 copies: session 1 is open" in line for line in lines
     )
-    assert lines[-1].endswith("!  copies_are_equal: view 2: equal op 2, different states")
+    assert lines[-1].endswith("!! copies_are_equal: view 2: equal op 2, different states")
     arrived = {moment.message for moment in trace if moment.sort is Sort.RECEIVED}
     sent = {moment.message for moment in trace if moment.sort is Sort.SENT}
     assert len(arrived - sent) <= 1, "all but what was sent before the start"
