@@ -20,6 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import pairwise
+from math import inf
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -290,16 +291,21 @@ class _Search:
         while not entry & 1 and entry != self._head:
             answered.append(entry >> 1)
             entry = self._next[entry]
+        answered.sort(key=self._end_of)  # mostly, what ended first was first
         if not self._pending or entry == self._head:
             return answered, []
-        end = self._calls[entry >> 1].ended
+        end = self._end_of(entry >> 1)
         waiting = []
         for number in self._pending:
-            if end is None or self._calls[number].began > end:
+            if self._calls[number].began > end:
                 break
             if not used >> number & 1:
                 waiting.append(number)
         return answered, waiting
+
+    def _end_of(self, number: int) -> float:
+        ended = self._calls[number].ended
+        return inf if ended is None else ended
 
     def _look_at_the_clock(self) -> None:
         self._steps += 1

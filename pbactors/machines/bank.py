@@ -59,14 +59,18 @@ class Bank(StateMachine):
         return held - amount
 
     @command
-    def transfer(self, source: str, target: str, amount: int) -> None:
+    def transfer(self, source: str, target: str, amount: int) -> int:
         """Take out of one account and pay into another, both or neither.
+
+        Returns:
+            What the source holds then.
 
         Raises:
             ValueError: the amount is below 0, or more than the source holds.
         """
         self.withdraw(source, amount)
         self.deposit(target, amount)
+        return self.balances[source]
 
 
 def _refuse_negative(amount: int) -> None:

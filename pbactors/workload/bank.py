@@ -45,8 +45,7 @@ class BankModel:
                 balances[source] = held - amount
                 if method == "transfer":
                     balances[arguments[1]] = balances.get(arguments[1], 0) + amount
-                result = None if method == "transfer" else balances[source]
-                return tuple(sorted(balances.items())), result
+                return tuple(sorted(balances.items())), balances[source]
         raise ValueError(f"no operation of a bank: {operation}")
 
 
