@@ -84,6 +84,7 @@ class Callers(ClientSide):
 
     Attributes:
         made: every call, in the order in which they began.
+        given_up: how many calls were given up before they were sent; they are not in ``made``.
         left: how many calls are still to be made.
         answered_up_to: the highest op number of a command that was answered.
     """
@@ -93,6 +94,7 @@ class Callers(ClientSide):
         self._workload = workload
         self._kinds = interface(workload.machine)
         self.made: list[Made] = []
+        self.given_up = 0
         self.left = world.plan.operations
         self.answered_up_to = 0
         self._moment = 0
@@ -113,7 +115,7 @@ class Callers(ClientSide):
         random = Random(f"{plan.seed}/client/{number}")
         window = random.choice(_WINDOWS)
         share = plan.operations / plan.clients / window
-        think_ms = 0.5 * plan.horizon_ms / share
+        think_ms = 0.3 * plan.horizon_ms / share
         bursts = random.random() < 0.3
         return _Caller(f"client{number + 1}", number, random, window, think_ms, bursts)
 
@@ -144,6 +146,7 @@ class Callers(ClientSide):
         if process is None or caller.leaving:
             return
         caller.leaving = True
+        self._world.hand_over(process)  # nothing is called after the end
         out = self._world.act(process)
         for call in self._core(process).on_close(out):
             self._forget(caller, call)
@@ -246,6 +249,7 @@ class Callers(ClientSide):
                 raise Violation(f"R31: {made.invocation} counts as never sent, and was sent")
             caller.unsent.remove(call)
         self.made.remove(made)
+        self.given_up += 1
 
     # -- what clients' cores say --------------------------------------------------------------
 

@@ -86,17 +86,36 @@ class Nemesis:
         return names[action.choice % len(names)] if process is None else process.name
 
     def _spares(self, *dying: Process) -> bool:
-        """Tell whether the state survives without these."""
+        """Tell whether the state survives without these; a ruthless nemesis does not ask, once
+        most operations are made.
+
+        The view server may take a member for dead that is only cut off. Where it does so and the
+        other member dies, the state is lost too.
+        """
         world = self._world
-        if world.plan.ruthless:
+        if world.plan.ruthless and self._callers.left < world.plan.operations // 20:
             return True
         view, acked = world.view, world.record.acked
-        holders = view.members() if acked else (view.primary,)
-        living = [self._member(member) for member in holders]
-        left = [
-            p for p in living if p is not None and p not in dying and not p.former and not p.torn
-        ]
-        return bool(left) or all(p is None for p in living)
+        holders = [self._member(member) for member in (view.members() if acked else view[1:2])]
+        if not any(holder is None or holder in dying for holder in holders):
+            return True
+        left = [holder for holder in holders if holder is not None and holder not in dying]
+        if not left:
+            return not any(holder in dying for holder in holders)
+        return all(self._well(holder) for holder in left)
+
+    def _well(self, process: Process) -> bool:
+        """Tell whether the view server hears this process, as far as links and nodes go."""
+        network, view_server = self._world.network, self._world.newest(VIEW_SERVER)
+        return not (
+            process.former
+            or process.torn
+            or process.frozen
+            or view_server is None
+            or view_server.frozen
+            or network.is_cut((process.name, VIEW_SERVER))
+            or process.name not in view_server.core.status().alive
+        )
 
     # -- nodes --------------------------------------------------------------------------------
 

@@ -108,6 +108,10 @@ class Network:
             else:
                 del self._cuts[pair]
 
+    def is_cut(self, pair: Pair) -> bool:
+        """Tell whether nothing gets through in this direction."""
+        return pair in self._cuts
+
     def clog(self, pair: Pair, until_ms: float) -> None:
         """Hold up everything that is sent in this direction until then."""
         for bulk in (False, True):

@@ -35,7 +35,8 @@ class Plan:
         operations: how many calls all clients make together; the reads at the end come on top.
         horizon_ms: until when the nemesis acts, in virtual milliseconds.
         latency_ms: the ordinary time of a message on its way.
-        ruthless: whether the last copy of the state may be lost too; then the cluster stays stuck.
+        ruthless: whether the last copy of the state may be lost too, once most operations are made;
+            then the cluster stays stuck.
         ending: whether the run ends with the loss of all that hold the state.
         mix: what goes wrong with messages and timers.
         actions: what the nemesis does.
@@ -67,7 +68,7 @@ class Plan:
         random = Random(f"{seed}/plan")
         timing = _draw_timing(random)
         dead_ms = timing.dead_interval_ms
-        horizon_ms = max(round(operations * random.uniform(4, 8)), 8 * dead_ms)
+        horizon_ms = max(round(operations * random.uniform(2, 5)), 5 * dead_ms)
         return cls(
             seed=seed,
             replicas=random.choice((2, 3, 3, 3, REPLICAS_MAX)),
@@ -180,7 +181,7 @@ class Plan:
 
 def _draw_timing(random: Random) -> Timing:
     dead_pings = random.choice((2, 2, 3, 3, 4, 6, 10, 20))
-    client_resend_ms = random.choice((20, 40, 100))
+    client_resend_ms = random.choice((30, 60, 100))
     return Timing(
         dead_pings=dead_pings,
         resend_interval_ms=random.choice((15, 30, 45)),

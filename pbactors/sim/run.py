@@ -123,8 +123,7 @@ class _Run:
         """Return how it ended."""
         world, agenda = self._world, self._world.agenda
         self._start()
-        agenda.run(self._plan.horizon_ms, lambda: False)
-        agenda.run(CAP_HORIZONS * self._plan.horizon_ms, lambda: not self._callers.left)
+        self._storm()
         self._nemesis.end()
         if self._plan.ending:
             self._lose_the_state()
@@ -142,6 +141,23 @@ class _Run:
             outcome = "stuck"
         self._judge_history(outcome)
         return outcome
+
+    def _storm(self) -> None:
+        """Let the nemesis act until its time is over and all calls are made, or the state is gone."""
+        agenda, horizon_ms = self._world.agenda, self._plan.horizon_ms
+        slice_ms = 3 * self._plan.timing.dead_interval_ms
+        lost = False
+        while agenda.now_ms < CAP_HORIZONS * horizon_ms:
+            over = agenda.now_ms >= horizon_ms
+            until_ms = (
+                agenda.now_ms + slice_ms if over else min(horizon_ms, agenda.now_ms + slice_ms)
+            )
+            agenda.run(until_ms, (lambda: not self._callers.left) if over else (lambda: False))
+            if over and not self._callers.left:
+                return
+            lost_before, lost = lost, self._world.view_server_runs and not recoverable(self._world)
+            if lost_before and lost and self._world.views:
+                return
 
     def _start(self) -> None:
         world = self._world
@@ -238,7 +254,7 @@ class _Run:
             self._plan,
             violation,
             outcome,
-            len(self._callers.made),
+            len(self._callers.made) + self._callers.given_up,
             sum(1 for made in self._callers.made if made.ended),
             len(world.judge.log),
             world.agenda.steps,

@@ -49,6 +49,7 @@ REPLICAS = "abcdefgh"
 _EPOCH_NS = 1_700_000_000_000_000_000
 _CLOCKS_APART_S = 5.0
 _BATCH_MS = 8.0
+_KNOWN_MAX = 1000
 
 
 class ClientSide:
@@ -113,6 +114,7 @@ class World:
         self._settings = 0
         self._calm = False
         self._dirty = False
+        self._known: dict[bytes, tuple[wire.Header, Message]] = {}
 
     @property
     def records(self) -> tuple[ViewRecord, ...]:
@@ -281,7 +283,7 @@ class World:
         try:
             for item in items:
                 if type(item) is Packet:
-                    header, message = wire.decode(item.body)
+                    header, message = self._read(item.body)
                     if recorder is not None:
                         recorder.received(self, process, item, message)
                     source = Address(header.node, header.incarnation, header.cluster, item.sender)
@@ -309,6 +311,15 @@ class World:
             judge.check()
         if recorder is not None:
             recorder.status(self, process)
+
+    def _read(self, body: bytes) -> tuple[wire.Header, Message]:
+        """Decode a message; what is the same bytes as before need not be decoded again."""
+        known = self._known.get(body)
+        if known is None:
+            if len(self._known) > _KNOWN_MAX:
+                self._known.clear()
+            known = self._known[body] = wire.decode(body)
+        return known
 
     def act(self, process: Process) -> Outbox:
         """Return an outbox for something a caller does to a client's core; then ``perform`` it."""
