@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pbactors.machines.state_machine import StateMachine
+import inspect
+from typing import Any
+
+from pbactors.machines.state_machine import StateMachine, interface
 from pbactors.workload.base import Workload
 from pbactors.workload.from_hints import from_hints
 from pbactors.workload.reference import WORKLOADS
@@ -16,16 +19,24 @@ def workload_for(machine: type[StateMachine]) -> Workload:
     Raises:
         TypeError: its ``workload`` gives none, or a hint is missing or says too little.
     """
-    own = getattr(machine, "workload", None)
-    if own is not None:
-        made = own()
-        if not isinstance(made, Workload):
-            raise TypeError(
-                f"{machine.__name__}.workload() returned {made!r}. Expected a Workload, "
-                f"for example pbactors.workload.from_hints({machine.__name__})"
-            )
-        return made
+    if hasattr(machine, "workload") and "workload" not in interface(machine):
+        return _own(machine)
     for load in WORKLOADS.values():
         if load.machine is machine:
             return load
     return from_hints(machine)
+
+
+def _own(machine: Any) -> Workload:
+    where = f"{machine.__name__}.workload"
+    example = """for example
+
+    @classmethod
+    def workload(cls) -> Workload:
+        return pbactors.workload.from_hints(cls)"""
+    if inspect.isfunction(machine.workload) and inspect.signature(machine.workload).parameters:
+        raise TypeError(f"{where} wants an object. Expected a class method, {example}")
+    made = machine.workload()
+    if not isinstance(made, Workload):
+        raise TypeError(f"{where}() returned {made!r}. Expected a Workload, {example}")
+    return made
