@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 from pbactors import wire
 from pbactors.config import Limits, Timing
+from pbactors.ensemble import CLUSTER, CONTRACT, VIEW_SERVER, Ensemble, incarnation
 from pbactors.errors import InvariantViolated
-from pbactors.machines.adapter import ReplicatedMachine
 from pbactors.machines.calls import decode_outcome, encode_call
 from pbactors.machines.kv import KeyValueStore
 from pbactors.machines.state_machine import StateMachine
@@ -26,25 +26,25 @@ from pbactors.protocol.invariants import Answered, broken
 from pbactors.protocol.messages import Message, Reply
 from pbactors.protocol.primary import Primary
 from pbactors.protocol.replica import Idle, Replica
-from pbactors.protocol.view import NO_VIEW, Member, View, ViewRecord
+from pbactors.protocol.view import View, ViewRecord
 from pbactors.protocol.view_service import ViewService
 
-VIEW = "view"
-CLUSTER = b"c" * 16
-CONTRACT = "kv"
-SECOND_NS = 1_000_000_000
+__all__ = [
+    "CLUSTER",
+    "CONTRACT",
+    "QUERIES",
+    "VIEW",
+    "Kinds",
+    "Network",
+    "Node",
+    "Packet",
+    "Step",
+    "call_step",
+    "incarnation",
+]
+
+VIEW = VIEW_SERVER
 QUERIES = ("get", "keys")
-
-
-def incarnation(number: int) -> bytes:
-    """Return the incarnation of that rank."""
-    return number.to_bytes(16, "big")
-
-
-def constant_stamps(last: bytes) -> bytes:
-    """Return stamps that count up by a second, so that runs with equal input are equal."""
-    seconds = int.from_bytes(last[:8], "big") // SECOND_NS + 1
-    return (seconds * SECOND_NS).to_bytes(8, "big") + bytes(8)
 
 
 Kinds: TypeAlias = type[Message] | tuple[type[Message], ...]
@@ -96,11 +96,11 @@ class Network:
     ) -> None:
         self.timing = Timing(dead_pings=dead_pings)
         self.limits = limits or Limits()
-        self.machine = machine
         self.names = list(replicas)
+        self.ensemble = Ensemble(machine, self.names, self.timing, self.limits)
         self.nodes: dict[str, Node] = {}
         self.in_flight: list[Packet] = []
-        self.record = ViewRecord(CLUSTER, NO_VIEW, False)
+        self.record = self.ensemble.first_record()
         self.records = [self.record]
         self.answered = Answered(0, b"")
         self.outcomes: dict[int, bytes | None] = {}
@@ -139,9 +139,7 @@ class Network:
 
     def start_view_server(self) -> None:
         """Start, or start again from what is stored, the view server."""
-        member = Member(VIEW, self._new_incarnation())
-        core = ViewService(member, self.record, self.names, CONTRACT, self.timing)
-        self._start(VIEW, core)
+        self._start(VIEW, self.ensemble.view_service(self._new_incarnation(), self.record))
 
     def start(self, *names: str, rank: int | None = None) -> None:
         """Start replicas, empty; a running one of that name is gone.
@@ -151,12 +149,8 @@ class Network:
             rank: of the incarnation; above all before if not given.
         """
         for name in names:
-            machine = ReplicatedMachine(self.machine, self.limits.result_bytes_max)
-            member = Member(name, incarnation(rank) if rank else self._new_incarnation())
-            core = Replica(
-                member, VIEW, machine, CONTRACT, self.timing, self.limits, constant_stamps
-            )
-            self._start(name, core)
+            life = incarnation(rank) if rank else self._new_incarnation()
+            self._start(name, self.ensemble.replica(name, life))
 
     def start_client(self, name: str) -> None:
         """Start a client."""
@@ -164,9 +158,7 @@ class Network:
         def token() -> bytes:  # a new one per step, the same one for a clone
             return f"{name}{self.steps}".encode().ljust(16)
 
-        member = Member("", self._new_incarnation())
-        core = Client(member, VIEW, CONTRACT, self.timing, self.limits, token)
-        self._start(name, core)
+        self._start(name, self.ensemble.client(self._new_incarnation(), token))
 
     def stop(self, *names: str) -> None:
         """Kill nodes: what they knew is gone."""
