@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
+from functools import cached_property
 from math import inf
 from operator import attrgetter
 from random import Random
@@ -64,6 +65,13 @@ class Workload(ABC):
     name: ClassVar[str]
     machine: type[StateMachine]
 
+    @cached_property
+    def commands(self) -> frozenset[str]:
+        """Names of the commands of the class; its other methods to call are queries."""
+        return frozenset(
+            name for name, kind in interface(self.machine).items() if kind == "command"
+        )
+
     @abstractmethod
     def invoke(self, random: Random, client: int, turn: int) -> Invocation:
         """Return what a client calls next.
@@ -106,12 +114,11 @@ class Workload(ABC):
 
         Args:
             calls: a whole history.
-            method: the query.
+            method: the query; its arguments are hashable ones.
         """
-        kinds = interface(self.machine)
         answered = [call for call in calls if call.ended is not None]
-        commands = [call for call in answered if kinds[call.operation.method] == "command"]
-        calm = max((call.ended or 0 for call in commands), default=-inf)
+        ends = [call.ended or 0 for call in answered if call.operation.method in self.commands]
+        calm = max(ends, default=-inf)
         return {
             call.operation.arguments: call.result
             for call in sorted(answered, key=attrgetter("began"))
@@ -148,12 +155,10 @@ def judge_order(
     model = workload.model
     if model is None:
         return Verdict(None, str(workload.why_no_model))
-    kinds = interface(workload.machine)
+    commands = workload.commands
     # a query without an answer changed nothing and says nothing
     telling = [
-        call
-        for call in calls
-        if call.ended is not None or kinds[call.operation.method] == "command"
+        call for call in calls if call.ended is not None or call.operation.method in commands
     ]
     try:
         return check(telling, model, workload.part_of, time_limit_s)
