@@ -12,6 +12,7 @@ from pbactors.cli.call import call
 from pbactors.cli.check import check
 from pbactors.cli.explore import explore
 from pbactors.cli.node import node
+from pbactors.cli.sim import sim
 from pbactors.cli.status import status
 from pbactors.cli.tail import tail
 from pbactors.cli.up import up
@@ -39,7 +40,7 @@ def pbactors() -> None:
     """
 
 
-for command in (up, node, call, status, tail, check, abandon, explore):
+for command in (up, node, call, status, tail, check, abandon, explore, sim):
     pbactors.add_command(command)
 
 

@@ -4,8 +4,10 @@ The real cores and the real wire codec; faults of every kind, drawn from the see
 judged. A seed replays bit for bit.
 """
 
+from pbactors.sim.campaign import Campaign, Tally
+from pbactors.sim.minimise import minimise
 from pbactors.sim.mix import Mix
-from pbactors.sim.plan import Plan
+from pbactors.sim.plan import OPERATIONS, Plan
 from pbactors.sim.run import Report, simulate
 
-__all__ = ["Mix", "Plan", "Report", "simulate"]
+__all__ = ["OPERATIONS", "Campaign", "Mix", "Plan", "Report", "Tally", "minimise", "simulate"]

@@ -86,7 +86,7 @@ def draw_actions(random: Random, horizon_ms: int, dead_interval_ms: int) -> tupl
     """
     kinds = [fault for fault in Fault if random.random() < (0.6 if fault in _OFTEN else 0.4)]
     kinds = kinds or list(_OFTEN)
-    count = max(5, round(horizon_ms / dead_interval_ms * random.uniform(0.5, 1.2)))
+    count = max(6, round(horizon_ms / dead_interval_ms * random.uniform(0.7, 1.5)))
     moments = sorted(random.randrange(horizon_ms) for _ in range(min(count, 24)))
     return tuple(
         Action(

@@ -115,7 +115,7 @@ class Callers(ClientSide):
         random = Random(f"{plan.seed}/client/{number}")
         window = random.choice(_WINDOWS)
         share = plan.operations / plan.clients / window
-        think_ms = 0.3 * plan.horizon_ms / share
+        think_ms = 0.4 * plan.horizon_ms / share
         bursts = random.random() < 0.3
         return _Caller(f"client{number + 1}", number, random, window, think_ms, bursts)
 

@@ -265,9 +265,10 @@ class Nemesis:
     def _fail_store(self, action: Action, random: Random) -> str:
         if self._world.newest(VIEW_SERVER) is None:
             return ""
-        self._world.store_fails = True
+        self._world.store_fails = True  # counted when it does
         self._later(action, self._restart, VIEW_SERVER)
-        return VIEW_SERVER
+        self._note(f"the view store will fail, for {action.lasts_ms} ms")
+        return ""
 
     def _crash_client(self, action: Action, random: Random) -> str:
         name = random.choice(self._callers.names)

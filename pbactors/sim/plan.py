@@ -68,7 +68,7 @@ class Plan:
         random = Random(f"{seed}/plan")
         timing = _draw_timing(random)
         dead_ms = timing.dead_interval_ms
-        horizon_ms = max(round(operations * random.uniform(2, 5)), 5 * dead_ms)
+        horizon_ms = max(round(operations * random.uniform(1.2, 3.5)), 4 * dead_ms)
         return cls(
             seed=seed,
             replicas=random.choice((2, 3, 3, 3, REPLICAS_MAX)),
@@ -180,8 +180,8 @@ class Plan:
 
 
 def _draw_timing(random: Random) -> Timing:
-    dead_pings = random.choice((2, 2, 3, 3, 4, 6, 10, 20))
-    client_resend_ms = random.choice((30, 60, 100))
+    dead_pings = random.choice((2, 2, 2, 3, 3, 4, 4, 6, 9, 20))
+    client_resend_ms = random.choice((40, 60, 100))
     return Timing(
         dead_pings=dead_pings,
         resend_interval_ms=random.choice((15, 30, 45)),

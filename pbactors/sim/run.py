@@ -143,7 +143,7 @@ class _Run:
         return outcome
 
     def _storm(self) -> None:
-        """Let the nemesis act until its time is over and all calls are made, or the state is gone."""
+        """Let the nemesis act until its time is over and all calls are made, or all is lost."""
         agenda, horizon_ms = self._world.agenda, self._plan.horizon_ms
         slice_ms = 3 * self._plan.timing.dead_interval_ms
         lost = False
