@@ -132,6 +132,8 @@ class SeparateHosts:
         port = f"port{number}"
         peer = ["peer", "name", "eth0", "netns", str(holder.pid)]
         _run(["ip", "link", "add", port, "type", "veth", *peer])
+        # it would go with the namespace, but nobody knows when the kernel comes to that
+        undo.callback(_run, ["ip", "link", "delete", port])
         _run(["ip", "link", "set", port, "master", "storm", "up"])
         inside = _entering(holder)
         _run([*inside, "ip", "link", "set", "lo", "up"])
