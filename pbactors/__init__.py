@@ -22,6 +22,7 @@ from pbactors.errors import (
     StartError,
     StoreUnavailable,
     TopologyError,
+    TraceUnreadable,
     UnsupportedValue,
     WrongMachine,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "StoreUnavailable",
     "Topology",
     "TopologyError",
+    "TraceUnreadable",
     "UnsupportedValue",
     "ViewServerActor",
     "WrongMachine",

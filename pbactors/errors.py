@@ -10,6 +10,7 @@ The tree, and for a call that failed whether the operation *may* have happened::
     |   +-- StoreUnavailable     the view server's store is missing, locked, corrupt or foreign
     +-- UnsupportedValue         an argument, result or attribute cannot be carried: did not happen
     +-- MalformedMessage         bytes that are no pbactors message
+    +-- TraceUnreadable          a file is no trace, or a line of it is none
     +-- InvariantViolated        a rule of the protocol does not hold: the node stops
     +-- CallError                a call ended without its result
         +-- NotSent              certainly did not happen
@@ -37,6 +38,7 @@ __all__ = [
     "StartError",
     "StoreUnavailable",
     "TopologyError",
+    "TraceUnreadable",
     "UnsupportedValue",
     "WrongMachine",
 ]
@@ -80,6 +82,10 @@ class UnsupportedValue(PbactorsError):
 
 class MalformedMessage(PbactorsError):
     """Bytes that are no pbactors message; the text says why. They change nothing."""
+
+
+class TraceUnreadable(PbactorsError):
+    """A file is no trace of a run; the text says which line is wrong, and what was expected."""
 
 
 class InvariantViolated(PbactorsError):
