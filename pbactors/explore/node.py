@@ -19,10 +19,11 @@ from pbactors.machines.state_machine import interface
 from pbactors.protocol import core as effects
 from pbactors.protocol.client import Client
 from pbactors.protocol.core import Address, Core, Event, Ignored, Outbox, Signal, StartOver, Timer
-from pbactors.protocol.invariants import Answered
+from pbactors.protocol.invariants import Answered, promotes_the_gone
 from pbactors.protocol.messages import Message, Reply
 from pbactors.protocol.replica import Replica
 from pbactors.protocol.view import Incarnation, ViewRecord, invalid_successor
+from pbactors.protocol.view_service import ViewService
 from pbactors.workload import Invocation
 
 __all__ = ["Fault", "Input", "Node", "Packet", "Stage", "Step"]
@@ -243,7 +244,7 @@ class Stage:
                 case effects.CancelTimer(timer):
                     timers.discard(timer)
                 case effects.Persist(after):
-                    violation = violation or _refuse_record(record, after)
+                    violation = violation or _refuse_record(record, after, core)
                     record = after
                 case effects.Complete(call, outcome, _):
                     completed.append((call, outcome))
@@ -289,10 +290,13 @@ def _packet(name: str, core: Core, target: effects.Target, message: Message) -> 
     return Packet(name, to, wire.encode(core.cluster, core.member, message), message)
 
 
-def _refuse_record(before: ViewRecord | None, after: ViewRecord) -> str | None:
+def _refuse_record(before: ViewRecord | None, after: ViewRecord, core: Core) -> str | None:
     """Return which rule breaks when ``after`` replaces ``before`` in the store, or None."""
     if before is None or before.cluster != after.cluster:
         return None
     if before.view == after.view:
         return "R4: an ack was taken back" if before.acked and not after.acked else None
-    return invalid_successor(before.view, before.acked, after.view)
+    reason = invalid_successor(before.view, before.acked, after.view)
+    if reason is None and isinstance(core, ViewService):
+        reason = promotes_the_gone(before, after, core)
+    return reason

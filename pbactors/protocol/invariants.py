@@ -14,8 +14,9 @@ from pbactors.protocol.backup import Backup
 from pbactors.protocol.primary import Primary
 from pbactors.protocol.replica import Replica
 from pbactors.protocol.view import Member, ViewRecord, invalid_successor
+from pbactors.protocol.view_service import ViewService
 
-__all__ = ["INVARIANTS", "Answered", "World", "broken", "recoverable"]
+__all__ = ["INVARIANTS", "Answered", "World", "broken", "promotes_the_gone", "recoverable"]
 
 
 class Answered(NamedTuple):
@@ -169,6 +170,20 @@ def nothing_answered_is_lost(world: World) -> str | None:
                 )
             if replica.state.stamp < world.answered.stamp:
                 return f"{replica.member.name} is primary with an older stamp than was answered"
+    return None
+
+
+def promotes_the_gone(before: ViewRecord, after: ViewRecord, service: ViewService) -> str | None:
+    """Whoever is promoted is not known to be dead or restarted (R8, R10).
+
+    The state would be lost although the former primary may come back. It is asked when a view is
+    stored; later the promoted one may die like anybody.
+    """
+    promoted = after.view.primary
+    if promoted is None or before.view.number == 0 or promoted == before.view.primary:
+        return None
+    if service.gone(promoted):
+        return f"R8: {promoted.name} is promoted, and known to be dead or restarted"
     return None
 
 

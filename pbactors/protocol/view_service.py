@@ -214,7 +214,7 @@ class ViewService(Core):
     def on_abandon(self, source: Address, message: Abandon, out: Outbox) -> None:
         """Give up this cluster and form a new, empty one, unless its state is still there."""
         primary = self.view.primary
-        if primary is not None and not self._gone(primary):
+        if primary is not None and not self.gone(primary):
             text = f"primary {primary.name} holds the state and is not known to be dead"
             out.send(source, Refused(self.view.number, Reason.STILL_SERVING, text))
             return
@@ -246,8 +246,10 @@ class ViewService(Core):
             and not self._dead(server)
         )
 
-    def _gone(self, member: Member) -> bool:
-        """Dead or restarted. A member not yet heard of since the start has its grace (R46)."""
+    def gone(self, member: Member) -> bool:
+        """Tell whether a member is known to be dead or restarted. One not yet heard of since the
+        start has its grace (R46).
+        """
         server = self._servers.get(member.name)
         return server is None or server.incarnation != member.incarnation or self._dead(server)
 
@@ -274,7 +276,7 @@ class ViewService(Core):
             return None
         if not self.acked:
             return self._next_backup_while_filling(view.primary)
-        if self._gone(view.primary) and view.backup is not None:
+        if self.gone(view.primary) and view.backup is not None:
             if not self._living(view.backup):
                 return None  # both are dead, or the backup was not heard since a start (R7, R46)
             return View(view.number + 1, view.backup, self._choose_backup(view.backup))
@@ -285,7 +287,7 @@ class ViewService(Core):
     def _next_backup(self, primary: Member) -> View | None:
         """Same primary: replace a backup that is gone, or take a first one (R5, R6)."""
         backup = self.view.backup
-        if backup is not None and not self._gone(backup):
+        if backup is not None and not self.gone(backup):
             return None
         chosen = self._choose_backup(primary)
         if chosen == backup:
@@ -354,10 +356,10 @@ class ViewService(Core):
                 f"a node has seen view {self._overtaken}, later than view {view.number} "
                 "of this store: the store was set back"
             )
-        if view.primary is None or not self._gone(view.primary):
+        if view.primary is None or not self.gone(view.primary):
             return None
         promotable = view.backup if self.acked else None
-        if promotable is not None and not self._gone(promotable):
+        if promotable is not None and not self.gone(promotable):
             return None
         if not self._restarted(view.primary):
             return _waiting_for(view.primary)

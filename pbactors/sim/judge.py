@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pbactors.protocol.backup import Backup
-from pbactors.protocol.invariants import INVARIANTS, World
+from pbactors.protocol.core import Core
+from pbactors.protocol.invariants import INVARIANTS, World, promotes_the_gone
 from pbactors.protocol.messages import Reply
 from pbactors.protocol.operations import Kind
 from pbactors.protocol.primary import Primary
 from pbactors.protocol.replica import Replica
 from pbactors.protocol.view import ViewRecord
+from pbactors.protocol.view_service import ViewService
 from pbactors.sim.process import Process
 from pbactors.sim.violation import Violation
 from pbactors.sim.watched import Executed, WatchedState
@@ -207,9 +209,11 @@ class Judge:
                     f"operation {op} came to {result}"
                 )
 
-    def stored(self, before: ViewRecord) -> None:
+    def stored(self, before: ViewRecord, core: Core) -> None:
         """The view server has stored a record: hold it against the one ``before``."""
         reason = INVARIANTS["one_history"](_LastTwo(self._world, before))
+        if reason is None and isinstance(core, ViewService):
+            reason = promotes_the_gone(before, self._world.record, core)
         if reason is not None:
             raise Violation(f"one_history: {reason}")
 

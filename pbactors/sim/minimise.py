@@ -13,7 +13,7 @@ from dataclasses import fields, replace
 from pbactors.machines.state_machine import StateMachine
 from pbactors.sim.actions import Action
 from pbactors.sim.mix import Mix
-from pbactors.sim.plan import Plan
+from pbactors.sim.plan import SWITCHES, Plan
 from pbactors.sim.run import Report, simulate
 from pbactors.workload import Workload
 
@@ -104,7 +104,7 @@ def _without_mix(plan: Plan) -> Iterator[Plan]:
     for knob in fields(Mix):
         if getattr(plan.mix, knob.name):
             yield replace(plan, mix=replace(plan.mix, **{knob.name: 0.0}))
-    for name in ("ruthless", "ending"):
+    for name in SWITCHES:
         if getattr(plan, name):
             yield replace(plan, **{name: False})  # type: ignore[arg-type]
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from random import Random
+from typing import Any
 
 from pbactors.config import Limits, Timing
 from pbactors.sim.actions import Action, draw_actions
 from pbactors.sim.mix import Mix
 
-__all__ = ["OPERATIONS", "Plan"]
+__all__ = ["OPERATIONS", "SWITCHES", "Plan"]
 
 OPERATIONS = 320
 """Client operations of a run unless another number is asked for."""
+
+SWITCHES = ("ruthless", "ending", "absence")
+"""What a plan has or has not."""
 
 REPLICAS_MAX = 4
 CLIENTS_MAX = 5
@@ -38,6 +42,7 @@ class Plan:
         ruthless: whether the last copy of the state may be lost too, once most operations are made;
             then the cluster stays stuck.
         ending: whether the run ends with the loss of all that hold the state.
+        absence: whether primary or backup dies once all is calm, and never comes back.
         mix: what goes wrong with messages and timers.
         actions: what the nemesis does.
         timing: of the cluster.
@@ -52,6 +57,7 @@ class Plan:
     latency_ms: float
     ruthless: bool
     ending: bool
+    absence: bool
     mix: Mix
     actions: tuple[Action, ...]
     timing: Timing
@@ -78,6 +84,7 @@ class Plan:
             latency_ms=random.choice((0.5, 2.0, 5.0)),
             ruthless=random.random() < 0.04,
             ending=random.random() < 0.08,
+            absence=random.random() < 0.3,
             mix=Mix.draw(random),
             actions=draw_actions(random, horizon_ms, dead_ms),
             timing=timing,
@@ -110,15 +117,15 @@ class Plan:
             if name == "replicas":
                 return replace(self, replicas=number)
             return replace(self, operations=number)
-        if name in ("ruthless", "ending"):
+        if name in SWITCHES:
             if value not in ("0", "1"):
                 raise ValueError(f"plan: {name}={value}. Expected 0 or 1, for example {name}=0")
-            if name == "ruthless":
-                return replace(self, ruthless=value == "1")
-            return replace(self, ending=value == "1")
+            switched: dict[str, Any] = {name: value == "1"}
+            return replace(self, **switched)
         if name in _MIX_NAMES:
             return replace(self, mix=replace(self.mix, **{name: _share(name, value)}))
-        known = ", ".join(("actions", "clients", "operations", "replicas", "ending", *_MIX_NAMES))
+        numbers = ("actions", "clients", "operations", "replicas")
+        known = ", ".join((*numbers, *SWITCHES, *_MIX_NAMES))
         raise ValueError(f"plan: {name!r} is unknown. Expected one of {known}; example: {_EXAMPLE}")
 
     def _kept(self, value: str) -> tuple[Action, ...]:
@@ -142,7 +149,7 @@ class Plan:
         ]
         words += [
             f"{name}={int(getattr(self, name))}"
-            for name in ("ruthless", "ending")
+            for name in SWITCHES
             if getattr(self, name) != getattr(drawn, name)
         ]
         words += [
@@ -171,7 +178,8 @@ class Plan:
             f"{self.operations} operations, faults for {self.horizon_ms} ms, "
             f"dead after {self.timing.dead_interval_ms} ms, latency {self.latency_ms:g} ms"
             + (", the last copy may be lost" if self.ruthless else "")
-            + (", the state is lost at the end" if self.ending else ""),
+            + (", the state is lost at the end" if self.ending else "")
+            + (", primary or backup dies at the end" if self.absence else ""),
             f"  mix      {mix or 'nothing goes wrong with messages and timers'}",
             f"  limits   {limits or 'as by default'}",
             *(f"  action   {action}" for action in self.actions),

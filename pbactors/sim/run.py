@@ -132,6 +132,8 @@ class _Run:
             self._recorder.note(world, "", Sort.FAULT, "all faults end")
         agenda.run(agenda.now_ms + self._settle_ms, lambda: self._callers.done)
         if recoverable(world):
+            if self._plan.absence:
+                self._lose_one()
             self._serve(agenda.now_ms)
             self._callers.read_all()
             self._serve(agenda.now_ms)
@@ -175,6 +177,20 @@ class _Run:
         for member in world.view.members():
             for process in list(world.lives.get(member.name, ())):
                 world.crash(process)
+
+    def _lose_one(self) -> None:
+        """Primary or backup dies, and never comes back: the other must go on without it (R5, R9).
+        Everywhere else a node that dies starts again, which is noticed even if nobody ages (R10).
+        """
+        world = self._world
+        view = world.view
+        if not world.record.acked or view.backup is None or view.primary is None:
+            return
+        choice = Random(f"{self._plan.seed}/absence").choice((view.primary, view.backup))
+        process = world.newest(choice.name)
+        if process is not None and process.core.member == choice:
+            world.faults["absence"] += 1
+            world.crash(process)
 
     # -- the phase of calm --------------------------------------------------------------------
 

@@ -387,18 +387,18 @@ class World:
             self.store_fails = False
             self.faults["failing view store"] += 1
             if process.random.random() < 0.5:  # a failed write may have been written
-                self._store(record)
+                self._store(process, record)
             self.crash(process)
             return False
-        self._store(record)
+        self._store(process, record)
         return True
 
-    def _store(self, record: ViewRecord) -> None:
+    def _store(self, process: Process, record: ViewRecord) -> None:
         before, self.record = self.record, record
         self._dirty = True
         if record.view.number != before.view.number:
             self.views += 1
-        self.judge.stored(before)
+        self.judge.stored(before, process.core)
 
     def _take_event(self, process: Process, event: object) -> None:
         if self.recorder is not None:
