@@ -1,0 +1,1 @@
+"""Planted bugs: a rule removed, or one line wrong, to see whether the searches notice."""

@@ -1,0 +1,798 @@
+"""The planted bugs: what each breaks, and who finds it how soon.
+
+The figures are measured by ``python -m tests.planted.measure``, which also writes the table in
+``docs/testing.md``. ``seed`` is the first one, counted from 0, with which the simulator finds the
+bug; the test begins a little before it, so that the suite stays fast, and allows for more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.planted.planting import Change
+
+__all__ = ["MUTANTS", "Mutant"]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A planted bug.
+
+    Attributes:
+        name: what is wrong, in a few words.
+        rule: the sentence that it breaks.
+        changes: in the source.
+        seed: the simulator finds it with this one first, counted from 0; None if the explorer
+            is the one to find it.
+        search: the name of the explorer's search that finds it, in ``hunters.SEARCHES``.
+        states: how many states that search looks at until then.
+    """
+
+    name: str
+    rule: str
+    changes: tuple[Change, ...]
+    seed: int | None = None
+    search: str | None = None
+    states: int = 0
+
+
+def change(file: str, before: str, after: str) -> Change:
+    return Change(file, before, after)
+
+
+VIEW_SERVICE = [
+    Mutant(
+        "ack from anyone",
+        "R4: “A ping of that number from anyone else is no ack.”",
+        (
+            change(
+                "view_service",
+                "            and (source.node, source.incarnation) == self.view.primary\n",
+                "",
+            ),
+        ),
+    ),
+    Mutant(
+        "ack on an old number",
+        "R4: “a ping of an older number is no ack.”",
+        (
+            change(
+                "view_service",
+                "and ping.number == self.view.number",
+                "and ping.number <= self.view.number",
+            ),
+        ),
+    ),
+    Mutant(
+        "no ack is needed for a change",
+        "R4: “The view must not change until its primary has pinged with exactly its number.”",
+        (
+            change(
+                "view_service",
+                "        if not self.acked:\n            return self._next_backup_while_filling",
+                "        if False:\n            return self._next_backup_while_filling",
+            ),
+            change(
+                "view",
+                "        if not acked and after.primary != before.primary:",
+                "        if False:",
+            ),
+        ),
+    ),
+    Mutant(
+        "the ack outlives its view",
+        "R4, and the trap: “the ack flag not reset at a change.”",
+        (change("view_service", "self.view, self.acked = after, False", "self.view = after"),),
+    ),
+    Mutant(
+        "nobody ages",
+        "R9: “Dead = silent for n ping checks.”",
+        (
+            change(
+                "view_service",
+                "server.missed = min(server.missed + 1, self._timing.dead_pings)",
+                "server.missed = min(server.missed, self._timing.dead_pings)",
+            ),
+        ),
+    ),
+    Mutant(
+        "idle servers do not age",
+        "R8: “Only idle servers that are alive now may be chosen.”",
+        (
+            change(
+                "view_service",
+                "        for server in self._servers.values():\n            server.missed = min",
+                "        for server in [s for n, s in self._servers.items() if n in\n"
+                "                       [m.name for m in self.view.members()]]:\n"
+                "            server.missed = min",
+            ),
+        ),
+    ),
+    Mutant(
+        "a number raised without a change",
+        "R7: “A new number requires a different pair of members.”",
+        (
+            change(
+                "view_service",
+                "        if chosen == backup:\n            return None",
+                "        if False:\n            return None",
+            ),
+        ),
+    ),
+    Mutant(
+        "a restart goes unnoticed",
+        "R10: “Another incarnation under a member's name means that the member has lost its "
+        "memory: dead as a member.”",
+        (
+            change(
+                "view_service",
+                "        server = self._servers.get(member.name)\n"
+                "        return server is None or server.incarnation != member.incarnation or "
+                "self._dead(server)",
+                "        server = self._servers.get(member.name)\n"
+                "        return server is None or self._dead(server)",
+            ),
+        ),
+    ),
+    Mutant(
+        "a restarted backup is promoted",
+        "R8: “a dead or restarted backup is never promoted.”",
+        (
+            change(
+                "view_service",
+                "            and server.incarnation == member.incarnation\n"
+                "            and not self._dead(server)",
+                "            and not self._dead(server)",
+            ),
+        ),
+    ),
+    Mutant(
+        "a dead backup is promoted",
+        "R8: “a dead or restarted backup is never promoted.”",
+        (
+            change(
+                "view_service",
+                "            if not self._living(view.backup):\n                return None",
+                "            if self._restarted(view.backup):\n                return None",
+            ),
+        ),
+    ),
+    Mutant(
+        "promotion before it is heard",
+        "R46: “only servers heard since may be chosen or promoted.”",
+        (change("view_service", "            and server.heard\n", ""),),
+    ),
+    Mutant(
+        "a superseded life is heard",
+        "R13: “A ping of a superseded incarnation changes nothing.”",
+        (
+            change(
+                "view_service",
+                "if server is not None and source.incarnation < server.incarnation:",
+                "if False:",
+            ),
+        ),
+    ),
+    Mutant(
+        "an idle server becomes primary",
+        "R3: “An idle server is never made primary.”",
+        (
+            change(
+                "view_service",
+                "                return None  # both are dead",
+                "                return View(view.number + 1, self._choose_backup(view.primary), None)"
+                "  # both are dead",
+            ),
+            change(
+                "view", "        if after.primary not in before.members():", "        if False:"
+            ),
+        ),
+    ),
+    Mutant(
+        "a view is announced before it is durable",
+        "R14: “Views are durable before anyone hears of them.”",
+        (
+            change(
+                "view_service",
+                "        out.persist(ViewRecord(self.cluster, after, False))",
+                "        for member in after.members():\n"
+                "            out.send(member.name, ViewReply(after, False, self._contract))\n"
+                "        out.persist(ViewRecord(self.cluster, after, False))",
+            ),
+        ),
+    ),
+    Mutant(
+        "views are not stored",
+        "R46: “Durable at the view server: number, members with incarnations.”",
+        (
+            change(
+                "view_service",
+                "        out.persist(ViewRecord(self.cluster, after, False))\n",
+                "",
+            ),
+        ),
+    ),
+    Mutant(
+        "acks are not stored",
+        "R46: “Durable at the view server: … acked.”",
+        (
+            change(
+                "view_service",
+                "            out.persist(ViewRecord(self.cluster, self.view, True))\n",
+                "",
+            ),
+        ),
+    ),
+    Mutant(
+        "a restarted, empty server acks",
+        "R25: “A server that restarted empty must not act as primary or ack its old view.”",
+        (
+            change(
+                "view_service",
+                "and (source.node, source.incarnation) == self.view.primary",
+                "and source.node == getattr(self.view.primary, 'name', None)",
+            ),
+            change(
+                "replica",
+                "self.operating = 0 if self.view.names_another_life_of(self.member) else "
+                "self.view.number",
+                "self.operating = self.view.number",
+            ),
+        ),
+    ),
+]
+
+REPLICA = [
+    Mutant(
+        "another life's messages are taken",
+        "R47: “Messages between replicas name the target's incarnation too.”",
+        (
+            change(
+                "replica",
+                "        if message.target != self.member.incarnation:\n"
+                '            return "meant for another life of this node"\n'
+                "        if message.view > self.view.number:",
+                "        if message.view > self.view.number:",
+            ),
+        ),
+    ),
+    Mutant(
+        "messages of an earlier view are taken",
+        "R18: “A backup takes a forward only if its own view number equals the forwarder's.”",
+        (change("replica", "        if message.view < self.view.number:", "        if False:"),),
+    ),
+    Mutant(
+        "messages of a later view are taken",
+        "R18: “A backup takes a forward only if its own view number equals the forwarder's.”",
+        (
+            change(
+                "replica",
+                '            self._ask(out)\n            return "of a later view"',
+                "            self._ask(out)",
+            ),
+        ),
+    ),
+    Mutant(
+        "forwards are checked by the sender's name",
+        "R18: “Compare numbers, not the sender's name.”",
+        (
+            change(
+                "replica",
+                '''        """Execute forwarded commands, as backup of the same view (R18)."""
+        reason = self._ignore_peer(message, out)
+''',
+                '''        """Execute forwarded commands, as backup of the same view (R18)."""
+        known = self.view.primary is not None and self.view.primary.name == source.node
+        reason = None if known else "not from the primary"
+''',
+            ),
+        ),
+    ),
+    Mutant(
+        "the transfer is not bound to a view",
+        "R23: “Transfers … are bound to a view number.”",
+        (
+            change(
+                "replica",
+                '''        """Gather the state, as backup of the same view."""
+        reason = self._ignore_peer(message, out)
+''',
+                '''        """Gather the state, as backup of the same view."""
+        reason = None
+''',
+            ),
+        ),
+    ),
+    Mutant(
+        "confirmations are not bound to a view",
+        "R23: “Transfers, forwards and all their confirmations are bound to a view number.”",
+        (
+            change(
+                "replica",
+                '''        """Commit what the backup of this view has confirmed."""
+        reason = self._ignore_peer(message, out) or self._ignore_backup(source)
+''',
+                '''        """Commit what the backup of this view has confirmed."""
+        reason = self._ignore_backup(source)
+''',
+            ),
+        ),
+    ),
+    Mutant(
+        "the view is acked before the transfer",
+        "R15: “A primary operates in a view with a backup only once that backup holds the complete "
+        "state.”",
+        (
+            change(
+                "replica",
+                "        if self.role.operating:\n            self._join(out)",
+                "        self._join(out)",
+            ),
+            change(
+                "replica",
+                "            if self.role.operating != (self.operating == self.view.number):",
+                "            if False:",
+            ),
+        ),
+    ),
+    Mutant(
+        "marks outlive a deposition",
+        "R39: “becoming anything else drops them, unexecuted, and marks restart from the executed "
+        "table.”",
+        (
+            change(
+                "replica",
+                "            self.role.leave(self.view, out)\n",
+                "            self.role.leave(self.view, out)\n"
+                "            self._former = dict(self.role._intake._taken)\n",
+            ),
+            change(
+                "replica",
+                "            self.role = Primary(self.view, self.state, self._limits, self._stamps)\n",
+                "            self.role = Primary(self.view, self.state, self._limits, self._stamps)\n"
+                "            self.role._intake._taken.update(getattr(self, '_former', {}))\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "pending commands outlive a deposition",
+        "R39: “pending commands and queries belong to one unbroken time as primary.”",
+        (
+            change(
+                "replica",
+                "            self.role.leave(self.view, out)\n",
+                "            self.role.leave(self.view, out)\n"
+                "            self._former = self.role\n",
+            ),
+            change(
+                "replica",
+                "            self.role = Primary(self.view, self.state, self._limits, self._stamps)\n",
+                "            self.role = Primary(self.view, self.state, self._limits, self._stamps)\n"
+                "            former = getattr(self, '_former', None)\n"
+                "            if former is not None and former._ordered:\n"
+                "                self.role._ordered = former._ordered\n"
+                "                self.role._ordered_end = former._ordered_end\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "nothing is sent again",
+        "R17: “the primary keeps trying.”",
+        (
+            change(
+                "replica",
+                "            out.set_timer(Timer.RESEND, self._timing.resend_interval_ms)\n",
+                "            pass\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "an older view is adopted",
+        "R30: “Everyone adopts only a higher number.”",
+        (
+            change(
+                "view_follower",
+                "        if reply.view.number < self.view.number:",
+                "        if False:",
+            ),
+        ),
+    ),
+]
+
+PRIMARY = [
+    Mutant(
+        "local reads",
+        "R37: “A query is answered only after the echo of a number first sent after the query "
+        "arrived.”",
+        (
+            change(
+                "primary", "        alone = self.view.backup is None\n", "        alone = True\n"
+            ),
+        ),
+    ),
+    Mutant(
+        "an older confirm number proves a query",
+        "R37: “a number first sent *after the query arrived*.”",
+        (
+            change(
+                "primary",
+                "            waiting.confirm = confirm\n",
+                "            waiting.confirm = self._confirm\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "echoes outlive a view",
+        "R37: “After any view change unanswered queries start again.”",
+        (
+            change(
+                "primary",
+                "        self._confirm = self._echo = 0\n        self._repeat = False\n        for",
+                "        self._confirm = 0\n        self._repeat = False\n        for",
+            ),
+        ),
+    ),
+    Mutant(
+        "answered before the backup has it",
+        "R16: “every command is executed by the backup before the primary executes and answers it.”",
+        (
+            change(
+                "primary",
+                "            self._send_forwards(out)\n        self._replies",
+                "            self._send_forwards(out)\n"
+                "            self._commit(self._ordered_end)\n        self._replies",
+            ),
+        ),
+    ),
+    Mutant(
+        "giving up on a silent backup",
+        "R17: “It neither answers alone nor reports failure as final.”",
+        (
+            change(
+                "primary",
+                "            self._forwarded = 0\n            self._repeat = True\n",
+                "            self._forwarded = 0\n            self._repeat = True\n"
+                "            if self.operating:\n"
+                "                self._sent_end = self._ordered_end\n"
+                "                self._echo = self._confirm\n"
+                "                self._commit(self._ordered_end)\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "the transfer is skipped for a former backup",
+        "R22: “Every new view that has a backup starts with a transfer, also when the newcomer was "
+        "a backup some views ago.”",
+        (
+            change(
+                "primary",
+                "        self.operating = view.backup is None\n",
+                "        known = self.__dict__.setdefault('_known', set())\n"
+                "        self.operating = view.backup is None or view.backup in known\n"
+                "        known.add(view.backup)\n",
+            ),
+            change(
+                "primary",
+                "        if view.backup is not None:\n            self._transfer = OutgoingTransfer(",
+                "        if view.backup is not None and not self.operating:\n"
+                "            self._transfer = OutgoingTransfer(",
+            ),
+            change(
+                "replica",
+                "                self.role = Backup(self.view, self.state)\n",
+                "                known = self.state.op > 0\n"
+                "                self.role = Backup(self.view, self.state)\n"
+                "                self.role.installed = known\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "stamps of the local clock alone",
+        "R51: “a new primary stamps max(clock, last + 1).”",
+        (
+            change(
+                "primary",
+                "self._ordered_stamp = self._stamps(self._ordered_stamp)",
+                'self._ordered_stamp = self._stamps(b"")',
+            ),
+        ),
+    ),
+    Mutant(
+        "a new stamp for each sending",
+        "R51: “resends are identical.”",
+        (
+            change(
+                "primary",
+                "                batch.first,\n                batch.stamp,\n",
+                "                batch.first,\n"
+                "                self._stamps(batch.stamp) if batch.operations else b'',\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "a new primary forgets the last stamp",
+        "R51: “The last executed stamp is replicated state, in snapshots.”",
+        (
+            change(
+                "primary",
+                "        self._ordered_stamp = state.stamp\n",
+                '        self._ordered_stamp = b""\n',
+            ),
+        ),
+    ),
+    Mutant(
+        "the stamp is left out of the transfer",
+        "R51: “The last executed stamp is replicated state, in snapshots.”",
+        (
+            change(
+                "state",
+                "        self.machine.loaded()\n        self.op = op\n        self.stamp = stamp\n",
+                "        self.machine.loaded()\n        self.op = op\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "a command is executed before a query that precedes it is answered",
+        "R37: “from the state after the commands it must see.”",
+        (
+            change(
+                "primary",
+                "                item.position = self._ordered_end + len(operations)\n",
+                "                item.position = self._ordered_end\n",
+            ),
+        ),
+    ),
+]
+
+BACKUP = [
+    Mutant(
+        "an installed state is replaced by the transfer",
+        "R34: “A backup with an installed state in view i never discards it in view i.”",
+        (
+            change(
+                "backup",
+                "        if self.installed:  # what is installed is never discarded",
+                "        if False:  # what is installed is never discarded",
+            ),
+        ),
+    ),
+    Mutant(
+        "pieces of two transfers are mixed",
+        "R34: “pieces of different attempts are never mixed.”",
+        (
+            change(
+                "replica",
+                "                self.role = Backup(self.view, self.state)\n",
+                "                former = self.role\n"
+                "                self.role = Backup(self.view, self.state)\n"
+                "                self.role._gathering = getattr(former, '_gathering', None)\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "forwards are executed in the order of arrival",
+        "R24: “The backup executes in the primary's order, whatever order messages arrive in.”",
+        (
+            change(
+                "backup",
+                "            skip < 0 and forward.operations\n",
+                "            False\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "repeats are filtered at the primary alone",
+        "R24: “The backup … filters repeats itself.”",
+        (change("backup", "forward.operations[max(skip, 0) :]", "forward.operations"),),
+    ),
+    Mutant(
+        "forwards are executed before the state is installed",
+        "R20: “Each command is wholly before or wholly after a state transfer.”",
+        (change("backup", "        if not self.installed:\n", "        if False:\n"),),
+    ),
+    Mutant(
+        "more is confirmed than executed",
+        "R34: “my installed state holds every command up to n.”",
+        (
+            change(
+                "backup",
+                "primary.incarnation, self.state.op, self._echo",
+                "primary.incarnation, self.state.op + 1, self._echo",
+            ),
+        ),
+    ),
+    Mutant(
+        "what is forwarded is confirmed, and executed later",
+        "R16: “every command is executed by the backup before the primary executes and answers it.”",
+        (
+            change(
+                "backup",
+                "        for operation in forward.operations[max(skip, 0) :]:\n"
+                "            self.state.execute(forward.stamp, operation)\n",
+                "        late = self.__dict__.setdefault('_late', [])\n"
+                "        for stamp, operation in late:\n"
+                "            self.state.execute(stamp, operation)\n"
+                "        late.clear()\n"
+                "        skip = self.state.op + 1 - forward.first\n"
+                "        late += [(forward.stamp, o) for o in forward.operations[max(skip, 0) :]]\n",
+            ),
+            change(
+                "backup",
+                "primary.incarnation, self.state.op, self._echo",
+                "primary.incarnation, self.state.op + len(self.__dict__.get('_late', [])), "
+                "self._echo",
+            ),
+        ),
+    ),
+    Mutant(
+        "a snapshot labelled with an op number that it has not executed",
+        "R53: “A snapshot carries the last *executed* op number.”",
+        (
+            change(
+                "state_transfer",
+                "        self.base = state.op\n        self._source",
+                "        self.base = state.op + 1\n        self._source",
+            ),
+        ),
+    ),
+    Mutant(
+        "a piece that is not the next is taken",
+        "R23: “safe to lose, repeat, delay and reorder.”",
+        (
+            change(
+                "state_transfer",
+                "        if piece.index != self.received:\n            return None\n",
+                "        if piece.index < self.received:\n            return None\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "the session table is left out of the transfer",
+        "R21: “The transfer carries the session table with the data, with the results.”",
+        (
+            change(
+                "state",
+                "        for body in self.sessions.snapshot(piece_bytes_max):\n"
+                "            yield Section.SESSIONS, body\n",
+                "",
+            ),
+        ),
+    ),
+    Mutant(
+        "results are left out of the transfer",
+        "R21: “The transfer carries the session table with the data, with the results.”",
+        (
+            change(
+                "sessions",
+                "            for number, outcome in entry.results.items():\n"
+                "                yield (session, number, outcome), 24 + len(outcome)\n",
+                "",
+            ),
+        ),
+    ),
+]
+
+SESSIONS = [
+    Mutant(
+        "results are dropped too early",
+        "R32: “Results are dropped when the client has said it has them.”",
+        (
+            change(
+                "sessions",
+                "        entry.raise_floor(floor)\n",
+                "        entry.raise_floor(number)\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "gaps are accepted in a session",
+        "R38: “A primary takes command n of a session exactly when n = last taken + 1.”",
+        (
+            change("intake", "        elif number != taken + 1:\n", "        elif False:\n"),
+            change("sessions", "        if number != entry.last + 1:\n", "        if False:\n"),
+        ),
+    ),
+    Mutant(
+        "the table does not filter repeats",
+        "R29: “they take effect in their order, each at most once.”",
+        (
+            change(
+                "sessions",
+                "        if number <= entry.last:  # a repeat",
+                "        if False:  # a repeat",
+            ),
+            change("sessions", "        if number != entry.last + 1:\n", "        if False:\n"),
+            change("intake", "            self._taken[session] = number\n", "            pass\n"),
+        ),
+    ),
+    Mutant(
+        "an unknown session is made again by a delayed request",
+        "R41: “A request of an unknown session is refused and creates nothing.”",
+        (
+            change(
+                "intake",
+                "        if entry is None:\n"
+                "            self._replies.session_gone(source, session)\n"
+                "            return\n"
+                "        if number < entry.floor:",
+                "        if entry is None:\n"
+                "            from pbactors.protocol.sessions import Session\n"
+                "            entry = Session(session.to_bytes(16, 'big'))\n"
+                "            self._state.sessions._sessions[session] = entry\n"
+                "            self._state.sessions._by_token[entry.token] = session\n"
+                "        if number < entry.floor:",
+            ),
+        ),
+    ),
+    Mutant(
+        "each repeat of an opening opens a session",
+        "R41: “while that session stands, a repeat is answered with its id.”",
+        (
+            change(
+                "sessions",
+                "        known = self._by_token.get(token)\n        if known is not None:",
+                "        known = self._by_token.get(token)\n        if False:",
+            ),
+            change(
+                "intake",
+                "        known = self._state.sessions.opened_by(token)\n        if known is not None:",
+                "        known = self._state.sessions.opened_by(token)\n        if False:",
+            ),
+        ),
+    ),
+    Mutant(
+        "sessions are evicted by the order of opening at one copy",
+        "R41: “Eviction is a replicated step … the same on both copies.”",
+        (
+            change(
+                "sessions",
+                "        self._sessions.move_to_end(session)  # now",
+                "        if id(self) & 16:\n            self._sessions.move_to_end(session)  # now",
+            ),
+        ),
+    ),
+    Mutant(
+        "a client starts commands again in another session",
+        "R41: “SessionExpired: may have happened.”",
+        (
+            change(
+                "client",
+                "        lost = [call for call, kind, _ in self._commands.values() "
+                "if kind is Kind.CALL]\n        self._forget_session()\n",
+                "        lost: list[int] = []\n"
+                "        for call, kind, body in self._commands.values():\n"
+                "            if kind is Kind.CALL:\n"
+                "                self._waiting[call] = (False, body)\n"
+                "        self._forget_session()\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "a call that was given up leaves a gap",
+        "R40: “a call whose deadline passed goes on being retried in the background, so that the "
+        "session has no gap.”",
+        (
+            change(
+                "client",
+                "        self._queries.pop(call, None)\n",
+                "        self._queries.pop(call, None)\n"
+                "        for number, (known, _, _) in list(self._commands.items()):\n"
+                "            if known == call:\n"
+                "                del self._commands[number]\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "a client says too early that it has results",
+        "R32: “Results are dropped when the client has said it has them (its *floor*).”",
+        (
+            change(
+                "client",
+                "        return next(iter(self._commands), self._last_number + 1)\n",
+                "        return max(self._last_number, 1)\n",
+            ),
+        ),
+    ),
+]
+
+MUTANTS = [*VIEW_SERVICE, *REPLICA, *PRIMARY, *BACKUP, *SESSIONS]
