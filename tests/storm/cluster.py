@@ -143,7 +143,8 @@ class Cluster:
         """Say which processes have ended by themselves, which none should."""
         for name, process in self._processes.items():
             if process.poll() is not None:
-                yield f"{name} ended with code {process.returncode}, see {name}.log"
+                last = (self._folder / f"{name}.log").read_text().strip().rpartition("\n")[2]
+                yield f"{name} ended with code {process.returncode}, see {name}.log: {last}"
 
     def ask(self, timeout_s: float = 0.5) -> Mapping[str, Record]:
         """Ask all nodes that can answer what they are; those that do not answer are missing."""

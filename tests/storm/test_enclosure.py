@@ -31,12 +31,17 @@ def storming() -> Iterator[tuple[subprocess.Popen[bytes], set[int]]]:
     with start("--seconds", "600") as (process, folder):
         log = folder / "storm.log"
         try:
-            wait_until(lambda: log.exists() and "wave 1 of" in log.read_text(), 60, "a storm")
+            wait_until(lambda: begun(log) or process.poll() is not None, 100, "a storm")
+            assert process.poll() is None, log.read_text()
             processes = descendants(process.pid)
             assert len(processes) >= len(HOSTS) + len(CLIENTS) + 1
             yield process, processes
         finally:
             shutil.rmtree(folder)
+
+
+def begun(log: Path) -> bool:
+    return log.exists() and "wave 1 of" in log.read_text()
 
 
 def interrupt(process: subprocess.Popen[bytes]) -> None:
