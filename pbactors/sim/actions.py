@@ -25,6 +25,7 @@ class Fault(Enum):
     LINK_CUT = "cut link"
     ISOLATION = "isolation"
     HALVES = "partition into halves"
+    STRANDED = "node cut off together with a client"
     BRIDGE = "partition with a bridge"
     VIEW_SERVER_CUT = "view server cut off"
     CLOGS = "clogged links"
@@ -68,12 +69,13 @@ _ON_NODES = frozenset(
         Fault.SECOND_LIFE,
         Fault.FREEZE,
         Fault.ISOLATION,
+        Fault.STRANDED,
         Fault.VIEW_SERVER_CUT,
         Fault.ONE_WAY_CUT,
         Fault.LINK_CUT,
     }
 )
-_OFTEN = (Fault.CRASH, Fault.RESTART_AT_ONCE, Fault.FREEZE, Fault.ISOLATION, Fault.LINK_CUT)
+_OFTEN = (Fault.CRASH, Fault.RESTART_AT_ONCE, Fault.FREEZE, Fault.STRANDED, Fault.LINK_CUT)
 
 
 def draw_actions(random: Random, horizon_ms: int, dead_interval_ms: int) -> tuple[Action, ...]:

@@ -21,6 +21,8 @@ __all__ = ["Callers", "Made"]
 
 _WINDOWS = (1, 1, 2, 4, 8)
 _READER = "reader"
+_DRAWS_MAX = 20
+"""How often a call is drawn again for a client that only reads."""
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +68,7 @@ class _Caller:
     window: int
     think_ms: float
     bursts: bool
+    reads: bool
     process: Process | None = None
     leaving: bool = False
     turn: int = 0
@@ -116,8 +119,9 @@ class Callers(ClientSide):
         window = random.choice(_WINDOWS)
         share = plan.operations / plan.clients / window
         think_ms = 0.4 * plan.horizon_ms / share
-        bursts = random.random() < 0.3
-        return _Caller(f"client{number + 1}", number, random, window, think_ms, bursts)
+        bursts = random.random() < 0.4
+        reads = number > 0 and random.random() < 0.3
+        return _Caller(f"client{number + 1}", number, random, window, think_ms, bursts, reads)
 
     # -- lives --------------------------------------------------------------------------------
 
@@ -197,9 +201,16 @@ class Callers(ClientSide):
             return
         else:
             self.left -= 1
-            invocation = self._workload.invoke(caller.random, caller.number, caller.turn)
-            caller.turn += 1
+            invocation = self._draw_call(caller)
         self._make(caller, process, invocation)
+
+    def _draw_call(self, caller: _Caller) -> Invocation:
+        for _ in range(_DRAWS_MAX if caller.reads else 1):
+            invocation = self._workload.invoke(caller.random, caller.number, caller.turn)
+            if not caller.reads or self._kinds[invocation.method] == "query":
+                break
+        caller.turn += 1
+        return invocation
 
     def _make(self, caller: _Caller, process: Process, invocation: Invocation) -> None:
         self._calls += 1
@@ -327,7 +338,7 @@ class Callers(ClientSide):
         """Let a new client call what shows the whole state."""
         self._final.extend(self._workload.final())
         random = Random(f"{self._world.plan.seed}/client/{_READER}")
-        self._reader = _Caller(_READER, len(self._callers), random, 1, 0.001, bursts=False)
+        self._reader = _Caller(_READER, len(self._callers), random, 1, 0.001, False, True)
         self._by_name[_READER] = self._reader
         self._begin(self._reader)
 

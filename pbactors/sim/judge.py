@@ -209,8 +209,13 @@ class Judge:
                     f"operation {op} came to {result}"
                 )
 
-    def stored(self, before: ViewRecord, core: Core) -> None:
-        """The view server has stored a record: hold it against the one ``before``."""
+    def stored(self, before: ViewRecord, core: Core | None) -> None:
+        """The view server has stored a record: hold it against the one ``before``.
+
+        Args:
+            before: the record that stood until now.
+            core: the view server's, if it knows no more than when it decided.
+        """
         reason = INVARIANTS["one_history"](_LastTwo(self._world, before))
         if reason is None and isinstance(core, ViewService):
             reason = promotes_the_gone(before, self._world.record, core)

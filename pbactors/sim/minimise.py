@@ -114,6 +114,8 @@ def _smaller_numbers(plan: Plan) -> Iterator[Plan]:
         fewer = plan.operations - max(1, plan.operations // part)
         if fewer:
             yield replace(plan, operations=fewer)
+    if plan.horizon_ms > 50:
+        yield replace(plan, horizon_ms=plan.horizon_ms // 2)
     if plan.clients > 1:
         yield replace(plan, clients=plan.clients - 1)
     if plan.replicas > 1:

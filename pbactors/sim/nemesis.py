@@ -198,6 +198,8 @@ class Nemesis:
     def _cut_link(self, action: Action, random: Random) -> str:
         one = self._name(action)
         other = random.choice([name for name in self._everyone() if name != one])
+        if random.random() < 0.3:
+            other = VIEW_SERVER
         self._cut(action, [(one, other), (other, one)])
         return f"{one} and {other}"
 
@@ -205,6 +207,12 @@ class Nemesis:
         one = self._name(action)
         self._cut(action, _between([one], [name for name in self._everyone() if name != one]))
         return one
+
+    def _strand(self, action: Action, random: Random) -> str:
+        """A node that others give up, while some client goes on talking to it."""
+        company = [self._name(action), random.choice(self._callers.names)]
+        self._cut(action, _between(company, [n for n in self._everyone() if n not in company]))
+        return " with ".join(company)
 
     def _cut_view_server(self, action: Action, random: Random) -> str:
         replicas, clients = list(self._world.names), self._callers.names
@@ -291,6 +299,7 @@ class Nemesis:
         Fault.LINK_CUT: _cut_link,
         Fault.ISOLATION: _isolate,
         Fault.HALVES: _halve,
+        Fault.STRANDED: _strand,
         Fault.BRIDGE: _bridge,
         Fault.VIEW_SERVER_CUT: _cut_view_server,
         Fault.CLOGS: _clog,

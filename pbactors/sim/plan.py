@@ -25,6 +25,7 @@ SWITCHES = ("ruthless", "ending", "absence")
 REPLICAS_MAX = 4
 CLIENTS_MAX = 5
 _MIX_NAMES = tuple(field.name for field in fields(Mix))
+_NUMBERS = ("replicas", "clients", "operations", "horizon_ms")
 _EXAMPLE = "'clients=2 operations=9 loss=0 actions=3,7'"
 
 
@@ -110,22 +111,18 @@ class Plan:
     def _with(self, name: str, value: str) -> Plan:
         if name == "actions":
             return replace(self, actions=self._kept(value))
-        if name in ("clients", "operations", "replicas"):
-            number = _number(name, value, 1)
-            if name == "clients":
-                return replace(self, clients=number)
-            if name == "replicas":
-                return replace(self, replicas=number)
-            return replace(self, operations=number)
+        changes: dict[str, Any] = {}
+        if name in _NUMBERS:
+            changes[name] = _number(name, value, 1)
+            return replace(self, **changes)
         if name in SWITCHES:
             if value not in ("0", "1"):
                 raise ValueError(f"plan: {name}={value}. Expected 0 or 1, for example {name}=0")
-            switched: dict[str, Any] = {name: value == "1"}
-            return replace(self, **switched)
+            changes[name] = value == "1"
+            return replace(self, **changes)
         if name in _MIX_NAMES:
             return replace(self, mix=replace(self.mix, **{name: _share(name, value)}))
-        numbers = ("actions", "clients", "operations", "replicas")
-        known = ", ".join((*numbers, *SWITCHES, *_MIX_NAMES))
+        known = ", ".join(("actions", *_NUMBERS, *SWITCHES, *_MIX_NAMES))
         raise ValueError(f"plan: {name!r} is unknown. Expected one of {known}; example: {_EXAMPLE}")
 
     def _kept(self, value: str) -> tuple[Action, ...]:
@@ -144,7 +141,7 @@ class Plan:
         """Return the text that makes ``drawn`` into this plan."""
         words = [
             f"{name}={getattr(self, name)}"
-            for name in ("replicas", "clients", "operations")
+            for name in _NUMBERS
             if getattr(self, name) != getattr(drawn, name)
         ]
         words += [

@@ -182,10 +182,14 @@ class _Run:
         """Primary or backup dies, and never comes back: the other must go on without it (R5, R9).
         Everywhere else a node that dies starts again, which is noticed even if nobody ages (R10).
         """
-        world = self._world
-        view = world.view
+        world, agenda = self._world, self._world.agenda
+        agenda.run(agenda.now_ms + 4 * self._plan.timing.dead_interval_ms, lambda: False)
+        view, view_server = world.view, world.newest(VIEW_SERVER)
         if not world.record.acked or view.backup is None or view.primary is None:
             return
+        alive = () if view_server is None else view_server.core.status().alive
+        if not {view.primary.name, view.backup.name}.issubset(alive):
+            return  # to the view server both would be dead
         choice = Random(f"{self._plan.seed}/absence").choice((view.primary, view.backup))
         process = world.newest(choice.name)
         if process is not None and process.core.member == choice:

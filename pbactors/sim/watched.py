@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from pbactors.machines.calls import decode_call
 from pbactors.protocol.machine import Machine
-from pbactors.protocol.operations import Operation, Result
+from pbactors.protocol.operations import Kind, Operation, Result
 from pbactors.protocol.replica import Replica
 from pbactors.protocol.sessions import Sessions
 from pbactors.protocol.state import ReplicatedState
@@ -26,6 +27,18 @@ class Executed(NamedTuple):
     operation: Operation
     stamp: bytes
     result: Result | None
+
+    def __str__(self) -> str:
+        session, number, _, kind, body = self.operation
+        if kind == Kind.CALL:
+            method, arguments, named = decode_call(body)
+            given = [*map(repr, arguments), *(f"{name}={value!r}" for name, value in named.items())]
+            what = f"{method}({', '.join(given)})"
+        else:
+            what = Kind(kind).name.lower()
+        outcome = "its session is gone" if self.result is None else repr(self.result[2])
+        stamp = self.stamp.hex()
+        return f"[request {number} of session {session}: {what}, stamp {stamp}: {outcome}]"
 
 
 Told = Callable[["WatchedState", Executed], None]

@@ -114,6 +114,7 @@ class World:
         self._settings = 0
         self._calm = False
         self._dirty = False
+        self._single = True  # whether the step under way is about one message or timer
         self._known: dict[bytes, tuple[wire.Header, Message]] = {}
 
     @property
@@ -279,6 +280,7 @@ class World:
         """Hand a group of things to a core, flush once, perform the outbox, and judge."""
         core, out, judge = process.core, Outbox(), self.judge
         judge.begins(core)
+        self._single = len(items) + len(timers) == 1
         recorder = self.recorder
         try:
             for item in items:
@@ -398,7 +400,7 @@ class World:
         self._dirty = True
         if record.view.number != before.view.number:
             self.views += 1
-        self.judge.stored(before, process.core)
+        self.judge.stored(before, process.core if self._single else None)
 
     def _take_event(self, process: Process, event: object) -> None:
         if self.recorder is not None:
