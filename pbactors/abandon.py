@@ -23,9 +23,9 @@ def send_abandon(
 ) -> dict[str, Abandoned | Refused]:
     """Tell nodes that their cluster is lost, once each.
 
-    The view server then forms the cluster ``successor``; it refuses while the primary is alive. A
-    replica begins anew, empty, and says nothing; one that serves as primary refuses. So tell the
-    view server first, and the replicas once it has agreed.
+    The view server then forms the cluster ``successor``; it refuses while anyone who holds the
+    state may be alive. A replica begins anew, empty, and says nothing; one that serves as primary
+    refuses. So tell the view server first, and the replicas once it has agreed.
 
     Args:
         topology: of the cluster.

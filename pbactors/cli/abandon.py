@@ -30,7 +30,7 @@ def abandon(topology: str, confirmed: bool) -> None:
     """Give up the cluster of TOPOLOGY and form a new, empty one in its place.
 
     For a cluster that is stuck because the last holder of its state is gone. Says what is lost and
-    asks first. Refused while the primary is alive, since nothing is lost then.
+    asks first. Refused while anyone who holds the state may be alive: nothing is lost then.
 
     \b
     Example:

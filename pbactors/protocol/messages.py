@@ -22,14 +22,17 @@ from pbactors.protocol.view import INCARNATION_BYTES, Incarnation, View
 
 __all__ = [
     "CLUSTER_BYTES",
+    "RECORD_MS_MAX",
     "REGISTRY",
     "Abandon",
     "Abandoned",
     "Confirm",
     "Forward",
+    "GetMoments",
     "GetStatus",
     "GetView",
     "Message",
+    "Moments",
     "Piece",
     "PieceReceived",
     "Ping",
@@ -45,6 +48,9 @@ __all__ = [
 ]
 
 CLUSTER_BYTES = 16
+
+RECORD_MS_MAX = 60_000
+"""For how long a node records after it was last asked."""
 
 
 class Section(IntEnum):
@@ -417,7 +423,7 @@ class StatusReply(Message):
 class Abandon(Message):
     """An operator to a node: this cluster's state is lost; begin anew, empty (R46).
 
-    Refused by the view server while the primary is alive.
+    Refused by the view server while anyone who holds the state may be alive.
 
     Attributes:
         successor: the id of the new cluster, random, made by the tool.
@@ -444,3 +450,47 @@ class Abandoned(Message):
 
     tag: ClassVar[int] = 16
     view: int
+
+
+@_registered
+@dataclass(frozen=True, slots=True)
+class GetMoments(Message):
+    """Anyone to any node: record what you send and receive, and say what you have recorded.
+
+    Answered by the node's driver. A node records only while it is asked to, and stops by itself.
+
+    Attributes:
+        after: the number of the last moment that the asker has; 0 for none.
+        record_ms: for how long to record from now on; 0 ends it, once nothing is left.
+    """
+
+    tag: ClassVar[int] = 17
+    without_cluster: ClassVar[bool] = True
+    after: int
+    record_ms: int
+
+    def invalid(self) -> str | None:
+        """Refuse to record for longer than a minute without being asked again."""
+        if self.record_ms > RECORD_MS_MAX:
+            return f"recording for {self.record_ms} ms; at most {RECORD_MS_MAX} at a time"
+        return None
+
+
+@_registered
+@dataclass(frozen=True, slots=True)
+class Moments(Message):
+    """A node to whoever asked: a bounded part of what it recorded, the oldest first.
+
+    Attributes:
+        first: the number of the first moment in it; there is a gap behind the one asked for where
+            older ones had to make room. Numbers of a later process of a node are higher.
+        left: how many more there are.
+        lines: one JSON object a line, as in a file of ``pbactors trace``; in ``message`` stands a
+            digest of the message's bytes, the same for its sender and its receivers.
+    """
+
+    tag: ClassVar[int] = 18
+    without_cluster: ClassVar[bool] = True
+    first: int
+    left: int
+    lines: bytes

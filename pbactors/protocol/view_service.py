@@ -213,11 +213,12 @@ class ViewService(Core):
 
     def on_abandon(self, source: Address, message: Abandon, out: Outbox) -> None:
         """Give up this cluster and form a new, empty one, unless its state is still there."""
-        primary = self.view.primary
-        if primary is not None and not self.gone(primary):
-            text = f"primary {primary.name} holds the state and is not known to be dead"
-            out.send(source, Refused(self.view.number, Reason.STILL_SERVING, text))
-            return
+        for member in self._holders():
+            if not self.gone(member):
+                role = self.view.role_of(member).value
+                text = f"{role} {member.name} holds the state and is not known to be dead"
+                out.send(source, Refused(self.view.number, Reason.STILL_SERVING, text))
+                return
         out.persist(ViewRecord(message.successor, NO_VIEW, False))
         out.send(source, Abandoned(self.view.number))
         self._start_over(self.member.incarnation, "the cluster was abandoned", out)
@@ -252,6 +253,10 @@ class ViewService(Core):
         """
         server = self._servers.get(member.name)
         return server is None or server.incarnation != member.incarnation or self._dead(server)
+
+    def _holders(self) -> tuple[Member, ...]:
+        """Return who holds the complete state: the primary, and the backup once that is acked."""
+        return self.view.members() if self.acked else self.view.members()[:1]
 
     def _restarted(self, member: Member) -> bool:
         server = self._servers.get(member.name)
@@ -356,15 +361,12 @@ class ViewService(Core):
                 f"a node has seen view {self._overtaken}, later than view {view.number} "
                 "of this store: the store was set back"
             )
-        if view.primary is None or not self.gone(view.primary):
+        holders = self._holders()
+        if not holders or not all(map(self.gone, holders)):
             return None
-        promotable = view.backup if self.acked else None
-        if promotable is not None and not self.gone(promotable):
-            return None
-        if not self._restarted(view.primary):
-            return _waiting_for(view.primary)
-        if promotable is not None and not self._restarted(promotable):
-            return _waiting_for(promotable)
+        silent = [member.name for member in holders if not self._restarted(member)]
+        if silent:
+            return _waiting_for(silent)
         return "last holder of the state is gone; 'pbactors abandon' forms a new, empty cluster"
 
     def _describe(self) -> str:
@@ -391,8 +393,11 @@ class ViewService(Core):
         )
 
 
-def _waiting_for(member: Member) -> str:
+def _waiting_for(names: list[str]) -> str:
+    if len(names) == 1:
+        who = f"{names[0]}, which holds the state; if its process has ended"
+    else:
+        who = f"{' or '.join(names)}, which hold the state; if the processes of both have ended"
     return (
-        f"waiting for {member.name}, which holds the state; if its process has ended, the state is "
-        "gone, and 'pbactors abandon' forms a new, empty cluster"
+        f"waiting for {who}, the state is gone, and 'pbactors abandon' forms a new, empty cluster"
     )

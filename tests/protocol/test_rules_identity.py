@@ -277,6 +277,31 @@ def test_R46_abandon_is_refused_in_the_grace_period() -> None:
     assert not servers.core.over
 
 
+def test_R46_abandon_is_refused_while_a_backup_may_hold_the_state() -> None:
+    """“everyone gets a fresh grace period”: the backup too, though the primary has restarted."""
+    servers = acknowledged_pair()
+    servers.restart("1")
+    servers.start(servers.record)
+    servers.ping("1", 0)
+    (refused,) = servers.say(Member("", incarnation(7)), Abandon(OTHER_CLUSTER))
+    assert isinstance(refused, Send)
+    assert isinstance(refused.message, Refused)
+    assert refused.message.text == "backup 2 holds the state and is not known to be dead"
+    assert not servers.core.over
+    servers.ping("2")
+    assert servers.view == ("2", "1", 3)
+
+
+def test_R46_all_that_hold_the_state_are_waited_for() -> None:
+    """Whoever of them comes back brings it; who abandons the cluster has to know of both."""
+    servers = acknowledged_pair()
+    servers.check()
+    servers.check()
+    assert servers.core.status().state.startswith("stuck: waiting for 1 or 2, which hold the state")
+    servers.ping("2")
+    assert servers.view == ("2", None, 3)
+
+
 def test_R46_abandon_forms_a_new_cluster_where_the_old_one_is_stuck() -> None:
     """“cluster id (random, made only when a cluster is explicitly formed)”"""
     servers = Servers()
