@@ -19,7 +19,7 @@ from pbactors.workload import Invocation, Workload, outcome_of
 
 __all__ = ["Callers", "Made"]
 
-_WINDOWS = (1, 1, 2, 4, 8)
+_WINDOWS = (1, 2, 4, 8, 8)
 _READER = "reader"
 _DRAWS_MAX = 20
 """How often a call is drawn again for a client that only reads."""
@@ -119,7 +119,7 @@ class Callers(ClientSide):
         window = random.choice(_WINDOWS)
         share = plan.operations / plan.clients / window
         think_ms = 0.4 * plan.horizon_ms / share
-        bursts = random.random() < 0.4
+        bursts = random.random() < 0.5
         reads = number > 0 and random.random() < 0.3
         return _Caller(f"client{number + 1}", number, random, window, think_ms, bursts, reads)
 
@@ -230,7 +230,7 @@ class Callers(ClientSide):
         if withdrawal < self._world.plan.mix.withdrawal and caller is not self._reader:
             patience_ms = caller.random.random() * self._world.plan.timing.dead_interval_ms
             self._world.agenda.after(patience_ms, self._withdraw, caller, process, self._calls)
-        self._world.give(process, (self._calls, is_query, body))
+        self._world.give_soon(process, (self._calls, is_query, body))
 
     def _note(self, caller: _Caller, sort: Sort, text: str) -> None:
         if self._world.recorder is not None:

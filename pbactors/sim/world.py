@@ -227,6 +227,13 @@ class World:
         else:
             self.run(process, (item,))
 
+    def give_soon(self, process: Process, item: CallGiven) -> None:
+        """Give a client a call, together with all others of the same moment."""
+        process.inbox.append(item)
+        if not process.waking:
+            process.waking = True
+            self.agenda.after(0, self._wake, process)
+
     def _wake(self, process: Process) -> None:
         process.waking = False
         if process.alive and not process.frozen:
