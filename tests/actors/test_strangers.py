@@ -60,6 +60,8 @@ def topology(tmp_path: Path) -> Iterator[pbactors.Topology]:
     with start_node(loaded, "view", form_new=True), start_node(loaded, "a"):
         with pbactors.connect(loaded) as cluster:
             cluster.call(KeyValueStore.put, "key", "value", timeout_s=DEADLINE_S)
+        # The primary hears of its acknowledgement with the answer to a later ping.
+        wait_until(lambda: status(loaded, "a").view.acked, what="an acknowledged view")
         yield loaded
 
 
