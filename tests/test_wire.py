@@ -28,9 +28,11 @@ from pbactors.protocol.messages import (
     Abandoned,
     Confirm,
     Forward,
+    GetMoments,
     GetStatus,
     GetView,
     Message,
+    Moments,
     Piece,
     PieceReceived,
     Ping,
@@ -98,6 +100,8 @@ GOLDEN: dict[str, tuple[bytes, Member, Message]] = {
     "get-status": (b"", CLIENT, GetStatus()),
     "status-reply": (CLUSTER, A, StatusReply(b"\x81\xa4node\xa1a")),
     "abandon": (CLUSTER, CLIENT, Abandon(bytes(reversed(CLUSTER)))),
+    "get-moments": (b"", CLIENT, GetMoments(1_700_000_000_000_000, 5000)),
+    "moments": (CLUSTER, A, Moments(1_700_000_000_000_001, 3, b'{"sort": "event"}\n')),
     "abandoned": (bytes(reversed(CLUSTER)), VIEW_SERVER, Abandoned(9)),
 }
 

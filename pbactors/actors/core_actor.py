@@ -24,6 +24,7 @@ import pykka
 
 from pbactors import wire
 from pbactors.actors.mailbox import Batch, Mailbox
+from pbactors.actors.recorder import Recorder
 from pbactors.config import Timing
 from pbactors.errors import InvariantViolated, MalformedMessage, PbactorsError
 from pbactors.protocol import core as effects
@@ -70,6 +71,7 @@ class CoreActor(pykka.ThreadingActor):
 
     Attributes:
         core: what it drives.
+        recorder: keeps what happens; None unless somebody asks for it.
     """
 
     use_daemon_thread = True  # the interpreter may end; _stop_all closes the sockets before
@@ -90,6 +92,7 @@ class CoreActor(pykka.ThreadingActor):
         self.timing = timing
         self.life = life or Life()
         self.core: Core
+        self.recorder: Recorder | None = None
         self._message_bytes_max = message_bytes_max
         self._ready = ready
         self._outbox = Outbox()
@@ -196,6 +199,8 @@ class CoreActor(pykka.ThreadingActor):
             self.on_malformed(error)
             return
         source = Address(header.node, header.incarnation, header.cluster, received.route)
+        if self.recorder is not None:
+            self.recorder.received(source, message, received.body)
         self.on_message(source, message)
 
     def _finish(self) -> None:
@@ -265,11 +270,13 @@ class CoreActor(pykka.ThreadingActor):
         """Send a message: to a node by name, or back along the way a message came."""
         body = wire.encode(self.core.cluster, self.core.member, message)
         if isinstance(target, str):
-            self.transport.send(target, body, bulk=message.bulk)
+            sent = self.transport.send(target, body, bulk=message.bulk)
         elif target.route:
-            self.transport.reply(target.route, body)
+            sent = self.transport.reply(target.route, body)
         else:
-            self.transport.send(target.node, body, bulk=message.bulk)
+            sent = self.transport.send(target.node, body, bulk=message.bulk)
+        if self.recorder is not None:
+            self.recorder.sent(target, message, body, dropped=not sent)
 
 
 _running: weakref.WeakSet[CoreActor] = weakref.WeakSet()

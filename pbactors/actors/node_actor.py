@@ -1,7 +1,8 @@
 """``NodeActor``: what view server and replica have in common besides driving a core.
 
-A node publishes heartbeats, answers ``GetStatus``, counts what it refuses, writes its events to the
-log, and begins a new life when its core says that this one is over (R47).
+A node publishes heartbeats, answers ``GetStatus``, records while ``GetMoments`` asks for it, counts
+what it refuses, writes its events to the log, and begins a new life when its core says that this
+one is over (R47).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pbactors import heartbeat
 from pbactors.actors.core_actor import CoreActor, Life
 from pbactors.actors.incarnations import new_incarnation
 from pbactors.actors.pulse import Pulse
+from pbactors.actors.recorder import Recorder
 from pbactors.errors import MalformedMessage
 from pbactors.protocol.core import (
     Address,
@@ -26,7 +28,7 @@ from pbactors.protocol.core import (
     StateInstalled,
     ViewInstalled,
 )
-from pbactors.protocol.messages import GetStatus, Message, StatusReply
+from pbactors.protocol.messages import GetMoments, GetStatus, Message, Moments, StatusReply
 from pbactors.protocol.view import FRESH, NO_VIEW, Incarnation, Member
 from pbactors.topology import Topology
 from pbactors.transport.interface import Transport
@@ -38,6 +40,9 @@ logger = logging.getLogger("pbactors.node")
 
 HEARTBEAT = "heartbeat"
 """The driver's own timer, beside those of the core."""
+
+RECORDED = "recorded"
+"""The driver's own timer: nobody has asked for the recording again."""
 
 
 class NodeActor(CoreActor):
@@ -106,18 +111,37 @@ class NodeActor(CoreActor):
             self._live(over.newest)
         elif self._news:
             self._news = False
+            if self.recorder is not None:
+                self.recorder.status(self.core.status())
             if self.pulse.changed(self.core):
                 self._beat()
 
     # -- messages and events ------------------------------------------------------------------
 
     def on_message(self, source: Address, message: Message) -> None:
-        """Answer ``GetStatus``; everything else is for the core."""
+        """Answer tools; everything else is for the core."""
         if isinstance(message, GetStatus):
             record = self.pulse.record(self.core, self.transport.counters)
             self.send(source, StatusReply(record))
+        elif isinstance(message, GetMoments):
+            self.send(source, self._recorded(message))
         else:
             super().on_message(source, message)
+
+    def _recorded(self, asked: GetMoments) -> Moments:
+        """Return what was recorded, and record for as long as asked from here on."""
+        recorder = self.recorder
+        if recorder is None:
+            recorder = Recorder(self.name)
+            recorder.status(self.core.status())
+        moments = recorder.after(asked.after)
+        if asked.record_ms:
+            self.recorder = recorder
+            self.actor_inbox.set_timer(RECORDED, asked.record_ms)
+        elif not moments.left:
+            self.recorder = None
+            self.actor_inbox.cancel_timer(RECORDED)
+        return moments
 
     def on_malformed(self, error: MalformedMessage) -> None:
         """Count junk."""
@@ -126,6 +150,8 @@ class NodeActor(CoreActor):
 
     def on_event(self, event: Event) -> None:
         """Count what was ignored, log what is news."""
+        if self.recorder is not None:
+            self.recorder.event(event)
         if isinstance(event, Ignored):
             self.pulse.refused[event.reason] += 1
             logger.debug("%s: %s", self.name, event)
@@ -149,9 +175,11 @@ class NodeActor(CoreActor):
     # -- heartbeats ---------------------------------------------------------------------------
 
     def on_due(self, timer: Any) -> None:
-        """Publish at the interval."""
+        """Publish at the interval; stop recording when nobody asks any more."""
         if timer == HEARTBEAT:
             self._beat()
+        elif timer == RECORDED:
+            self.recorder = None
 
     def _beat(self) -> None:
         record = self.pulse.beat(self.core, self.transport.counters)

@@ -15,6 +15,7 @@ from pbactors.cli.node import node
 from pbactors.cli.sim import sim
 from pbactors.cli.status import status
 from pbactors.cli.tail import tail
+from pbactors.cli.trace import trace
 from pbactors.cli.up import up
 from pbactors.errors import PbactorsError, TopologyError
 from pbactors.version import __version__
@@ -40,7 +41,7 @@ def pbactors() -> None:
     """
 
 
-for command in (up, node, call, status, tail, check, abandon, explore, sim):
+for command in (up, node, call, status, tail, check, abandon, explore, sim, trace):
     pbactors.add_command(command)
 
 

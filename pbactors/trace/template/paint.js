@@ -125,7 +125,6 @@ function paintLane(lane, place) {
     const to = span.last >= moments.length ? scene.width + 10 : Math.min(x(span.last), scene.width + 10);
     if (to < 0 || from > scene.width) continue;
     if (span.look === "stopped") {
-      stroke([[from, lane.y], [to, lane.y]], colour("page"), 3);
       stroke([[from, lane.y], [to, lane.y]], colour("stopped"), 1.5, [2, 5]);
     } else {
       paintBar(span, lane.y, from, to);

@@ -1,0 +1,102 @@
+"""One trace out of what several nodes recorded, each by itself.
+
+A sending and its arrivals are told to be the same message by sender, receiver and a digest of the
+bytes, counted in order. Clocks of several hosts differ, so what a clock says is overruled by what
+must be: a node's moments keep their order, and nothing arrives before it was sent.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, TypeAlias
+
+from pbactors.trace.moments import Moment, Sort, Trace
+
+__all__ = ["merge"]
+
+_Key: TypeAlias = tuple[str, str, int, int]
+
+
+def merge(recorded: Mapping[str, Iterable[Moment]]) -> Trace:
+    """Return what nodes recorded as one trace, which begins at 0 ms.
+
+    Args:
+        recorded: of each node its moments in order. In ``message`` stands a digest of the bytes,
+            and in ``time_ms`` the time of the node's own clock.
+    """
+    numbers: dict[_Key, int] = {}
+    lanes = {node: _numbered(node, moments, numbers) for node, moments in recorded.items()}
+    ordered = _ordered({node: lane for node, lane in lanes.items() if lane})
+    trace = Trace()
+    began_ms = ordered[0].time_ms if ordered else 0.0
+    for moment in ordered:
+        trace.add(moment._replace(time_ms=round(moment.time_ms - began_ms, 3)))
+    return trace
+
+
+def _numbered(node: str, moments: Iterable[Moment], numbers: dict[_Key, int]) -> list[Moment]:
+    """Return the moments of one node with numbers in place of digests."""
+    seen: Counter[tuple[Sort, str, str, int]] = Counter()
+    lane = []
+    for moment in moments:
+        if not moment.message:
+            lane.append(moment)
+            continue
+        sent = moment.sort is Sort.SENT
+        source, target = (node, moment.peer) if sent else (moment.peer, moment.node)
+        seen[moment.sort, source, target, moment.message] += 1
+        # A loss is noted by the sender, right behind the sending that it is about.
+        counted = Sort.SENT if moment.sort is Sort.LOST else moment.sort
+        place = seen[counted, source, target, moment.message]
+        key = (source, target, moment.message, place)
+        lane.append(moment._replace(message=numbers.setdefault(key, len(numbers) + 1)))
+    return lane
+
+
+class _Head(NamedTuple):
+    """The next moment of a node, ordered by its time."""
+
+    time_ms: float
+    node: str
+    place: int
+
+
+def _ordered(lanes: Mapping[str, list[Moment]]) -> list[Moment]:
+    """Return all moments by time; what arrives waits for its sending, if that was recorded."""
+    unsent = {
+        moment.message for lane in lanes.values() for moment in lane if moment.sort is Sort.SENT
+    }
+    sent_ms: dict[int, float] = {}
+    waiting: dict[int, list[_Head]] = {}
+    heads = [_Head(lane[0].time_ms, node, 0) for node, lane in lanes.items()]
+    heapq.heapify(heads)
+    ordered: list[Moment] = []
+    while heads or waiting:
+        if not heads:  # a circle, as where equal bytes were lost and repeated: go by the clock
+            unsent.discard(min(waiting, key=lambda message: waiting[message][0]))
+            heads = _released(waiting, unsent)
+        head = heapq.heappop(heads)
+        moment = lanes[head.node][head.place]
+        if moment.sort is Sort.RECEIVED and moment.message in unsent:
+            waiting.setdefault(moment.message, []).append(head)
+            continue
+        time_ms = max(head.time_ms, sent_ms.get(moment.message, head.time_ms))
+        ordered.append(moment._replace(time_ms=time_ms))
+        if moment.sort is Sort.SENT:
+            sent_ms[moment.message] = time_ms
+            unsent.discard(moment.message)
+            for waiter in waiting.pop(moment.message, ()):
+                heapq.heappush(heads, waiter._replace(time_ms=max(waiter.time_ms, time_ms)))
+        if head.place + 1 < len(lanes[head.node]):
+            following = lanes[head.node][head.place + 1]
+            next_ms = max(following.time_ms, time_ms)
+            heapq.heappush(heads, _Head(next_ms, head.node, head.place + 1))
+    return ordered
+
+
+def _released(waiting: dict[int, list[_Head]], unsent: set[int]) -> list[_Head]:
+    """Take out of ``waiting`` whoever waits for nothing any more."""
+    free = [message for message in waiting if message not in unsent]
+    return [head for message in free for head in waiting.pop(message)]
