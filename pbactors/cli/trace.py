@@ -22,11 +22,18 @@ SECONDS_MAX: Final = 3600.0
 _written = click.Path(dir_okay=False, path_type=Path)
 
 
+def _seconds(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    if not 0 < value <= SECONDS_MAX:  # also refuses nan
+        raise click.BadParameter(f"Expected more than 0 and at most {SECONDS_MAX:g}, for example 5")
+    return value
+
+
 @click.command(short_help="Record what all nodes send and receive, and draw it.")
 @click.argument("topology", type=click.Path(), required=False)
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True, max=SECONDS_MAX),
+    type=float,
+    callback=_seconds,
     default=10.0,
     show_default=True,
     metavar="N",

@@ -8,6 +8,7 @@ must be: a node's moments keep their order, and nothing arrives before it was se
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
@@ -68,11 +69,11 @@ def _ordered(lanes: Mapping[str, list[Moment]]) -> list[Moment]:
     unsent = {
         moment.message for lane in lanes.values() for moment in lane if moment.sort is Sort.SENT
     }
-    sent_ms: dict[int, float] = {}
     waiting: dict[int, list[_Head]] = {}
     heads = [_Head(lane[0].time_ms, node, 0) for node, lane in lanes.items()]
     heapq.heapify(heads)
     ordered: list[Moment] = []
+    now_ms = -math.inf
     while heads or waiting:
         if not heads:  # a circle, as where equal bytes were lost and repeated: go by the clock
             unsent.discard(min(waiting, key=lambda message: waiting[message][0]))
@@ -82,17 +83,15 @@ def _ordered(lanes: Mapping[str, list[Moment]]) -> list[Moment]:
         if moment.sort is Sort.RECEIVED and moment.message in unsent:
             waiting.setdefault(moment.message, []).append(head)
             continue
-        time_ms = max(head.time_ms, sent_ms.get(moment.message, head.time_ms))
-        ordered.append(moment._replace(time_ms=time_ms))
+        now_ms = max(now_ms, head.time_ms)  # later than its own clock says, where it had to wait
+        ordered.append(moment._replace(time_ms=now_ms))
         if moment.sort is Sort.SENT:
-            sent_ms[moment.message] = time_ms
             unsent.discard(moment.message)
             for waiter in waiting.pop(moment.message, ()):
-                heapq.heappush(heads, waiter._replace(time_ms=max(waiter.time_ms, time_ms)))
+                heapq.heappush(heads, waiter)
         if head.place + 1 < len(lanes[head.node]):
             following = lanes[head.node][head.place + 1]
-            next_ms = max(following.time_ms, time_ms)
-            heapq.heappush(heads, _Head(next_ms, head.node, head.place + 1))
+            heapq.heappush(heads, _Head(following.time_ms, head.node, head.place + 1))
     return ordered
 
 

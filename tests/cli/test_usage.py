@@ -12,7 +12,7 @@ from tests.processes import PBACTORS, free_topology, running
 
 from .shell import example_in, pbactors
 
-COMMANDS = ["up", "node", "call", "status", "tail", "check", "abandon"]
+COMMANDS = ["up", "node", "call", "status", "tail", "check", "abandon", "trace"]
 
 
 def test_version() -> None:
