@@ -54,7 +54,7 @@ def trace(
     """Record the cluster of TOPOLOGY for a while, and write one HTML page that shows it.
 
     The nodes go on serving; they record only while they are asked to. With --from nothing is
-    recorded: a trace that --json wrote, or the simulator or the explorer, is drawn.
+    recorded: a trace that --json wrote before is drawn.
 
     \b
     Example:

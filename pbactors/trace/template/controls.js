@@ -50,14 +50,14 @@ function showCard(what) {
     const list = element("dl", "");
     for (const [name, value] of rows) {
       const texts = Array.isArray(value) ? value : [value];
-      list.append(element("dt", name), element("dd", texts.map(plain).join("\n")));
+      list.append(element("dt", name), element("dd", texts.map(plain).join("\n") || "-"));
     }
     card.append(list);
   }
   place(what);
 }
 
-function plain(value) { return typeof value === "string" ? value : JSON.stringify(value); }
+function plain(value) { return typeof value === "string" ? value || "-" : JSON.stringify(value); }
 
 function element(name, text) {
   const made = document.createElement(name);
