@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from contextlib import closing
+import sys
+from collections.abc import Iterator
+from contextlib import closing, redirect_stdout
 from pathlib import Path
 from typing import Final
 
@@ -139,9 +141,10 @@ class _Show:
         return 0 if report.violation is None else 1
 
     def _run(self, plan: Plan, tracing: bool) -> Report:
-        return simulate(
-            self._machine, plan.seed, plan=plan, workload=self._workload, tracing=tracing
-        )
+        with redirect_stdout(sys.stderr):  # what the class prints
+            return simulate(
+                self._machine, plan.seed, plan=plan, workload=self._workload, tracing=tracing
+            )
 
     def _draw(self, report: Report) -> None:
         if self._picture is not None and report.trace is not None:
@@ -164,12 +167,14 @@ class _Show:
         """Run many seeds; stop at the first ones that break a promise, and make one small."""
         tally = Tally()
         ended = False
+        if not self._as_json:
+            click.echo(_introduction(campaign))
         try:
             with (
                 counting("schedules", len(campaign.seeds)) as progress,
                 closing(campaign.run()) as shares,
             ):
-                for share in shares:
+                while (share := _next(shares)) is not None:
                     tally.add_all(share)
                     progress(tally.schedules)
                     if tally.broken:
@@ -190,13 +195,11 @@ class _Show:
     def _minimised(self, campaign: Campaign, tally: Tally) -> Report:
         plan = Plan.draw(tally.broken[0][0], campaign.operations)
         with counting("runs to make it smaller", MINIMISING_RUNS) as progress:
-            smallest = minimise(
-                self._machine,
-                self._run(plan, tracing=False),
-                self._workload,
-                MINIMISING_RUNS,
-                progress,
-            )
+            broken = self._run(plan, tracing=False)
+            with redirect_stdout(sys.stderr):
+                smallest = minimise(
+                    self._machine, broken, self._workload, MINIMISING_RUNS, progress
+                )
         return self._run(smallest.plan, tracing=True)
 
     def _tell_broken(self, tally: Tally, smallest: Report) -> None:
@@ -226,6 +229,20 @@ class _Show:
         if smallest is not None:
             found["smallest"] = _report_dict(smallest, self._replay(smallest.plan))
         click.echo(json.dumps(found, indent=2))
+
+
+def _next(shares: Iterator[Tally]) -> Tally | None:
+    """Return what the next group of seeds came to; what the class prints goes to stderr."""
+    with redirect_stdout(sys.stderr):
+        return next(shares, None)
+
+
+def _introduction(campaign: Campaign) -> str:
+    seeds = campaign.seeds
+    return (
+        f"seeds       {seeds[0]} to {seeds[-1]}, {campaign.operations} client operations each, "
+        f"by {campaign.jobs} {'process' if campaign.jobs == 1 else 'processes'}"
+    )
 
 
 def _line(report: Report) -> str:

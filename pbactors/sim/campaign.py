@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Generator, Sequence
@@ -106,7 +107,7 @@ class Campaign:
                 yield self.tally(share)
             return
         context = multiprocessing.get_context("spawn")  # forked threads and sockets help nobody
-        with context.Pool(min(self.jobs, len(shares)), _ignore_interrupts) as pool:
+        with context.Pool(min(self.jobs, len(shares)), _serve_campaign) as pool:
             yield from pool.imap_unordered(self.tally, shares)
 
     def tally(self, seeds: Sequence[int]) -> Tally:
@@ -121,6 +122,9 @@ class Campaign:
         return tally
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches the whole group of processes; the first one ends the others."""
+def _serve_campaign() -> None:
+    """Prepare a process: Ctrl-C reaches the whole group, and the first process ends the others;
+    what the class prints must not stand among results.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.stdout = sys.stderr

@@ -93,7 +93,7 @@ class Nemesis:
         other member dies, the state is lost too.
         """
         world = self._world
-        if world.plan.ruthless and self._callers.left < world.plan.operations // 20:
+        if world.plan.ruthless and self._callers.left <= world.plan.operations // 20:
             return True
         view, acked = world.view, world.record.acked
         holders = [self._member(member) for member in (view.members() if acked else view[1:2])]

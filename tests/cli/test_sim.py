@@ -1,0 +1,109 @@
+"""``pbactors sim``: many seeds, one, a class of one's own, and what it says of one that breaks."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.processes import PBACTORS, running
+
+from .shell import pbactors
+
+KV = "pbactors.machines.kv:KeyValueStore"
+RIGGED = """
+import random
+from pbactors import StateMachine, command, query
+
+
+class Dice(StateMachine):
+    def __init__(self) -> None:
+        self.thrown: list[int] = []
+
+    @command
+    def throw(self, sides: int) -> int:
+        print("thrown")
+        self.thrown.append(random.randint(1, abs(sides) + 1000))
+        return self.thrown[-1]
+
+    @query
+    def total(self) -> int:
+        return sum(self.thrown)
+"""
+
+
+def test_many_seeds_end_in_a_table() -> None:
+    finished = pbactors("sim", KV, "--seeds", "12", "--first", "100", "--jobs", "2")
+    assert finished.exit_code == 0, finished
+    assert finished.stdout.startswith("seeds       100 to 111, 320 client operations each")
+    assert "\nschedules   12 (" in finished.stdout
+    assert "verdict     every promise held" in finished.stdout
+    assert finished.stderr == "", "no progress bar where there is no terminal"
+
+
+def test_json_stands_alone() -> None:
+    words = ("sim", KV, "--seeds", "2", "--operations", "30", "--workload", "register", "--json")
+    found = json.loads(pbactors(*words).stdout)
+    assert found["schedules"] == 2
+    assert found["operations"] >= 60
+    assert found["counted"] == 0, "too few operations to count"
+    assert found["broken"] == []
+    assert sum(found["outcomes"].values()) == 2
+    assert found["operations_per_cpu_second"] > 0
+
+
+def test_one_seed_is_told_and_drawn(tmp_path: Path) -> None:
+    picture = tmp_path / "run.html"
+    words = ("--seed", "17", "--plan", "clients=2 operations=9 actions=1", "--trace")
+    finished = pbactors("sim", KV, *words, "--picture", picture)
+    assert finished.exit_code == 0, finished
+    assert finished.stdout.startswith("seed 17: ")
+    assert "view 1: primary" in finished.stdout
+    assert "verdict   every promise held" in finished.stdout
+    assert picture.read_text().lower().startswith("<!doctype html>")
+    again = pbactors("sim", KV, *words)
+    assert again.stdout == finished.stdout
+
+
+def test_a_class_of_ones_own_that_breaks_is_made_small_and_replayed(tmp_path: Path) -> None:
+    (tmp_path / "dice.py").write_text(RIGGED)
+    finished = pbactors("sim", "dice:Dice", "--seeds", "4", cwd=tmp_path)
+    assert finished.exit_code == 1, finished
+    assert "BROKEN    seed 0: R2" in finished.stdout
+    assert "Made as small as it gets:" in finished.stdout
+    replay = finished.stdout.splitlines()[-1]
+    assert replay.startswith("replay    pbactors sim dice:Dice --seed 0 --plan ")
+    again = pbactors(*shlex.split(replay)[2:], cwd=tmp_path)
+    assert again.exit_code == 1, again
+    assert "BROKEN    R2" in again.stdout
+    found = json.loads(pbactors("sim", "dice:Dice", "--seeds", "1", "--json", cwd=tmp_path).stdout)
+    assert found["broken"][0]["seed"] == 0
+    assert found["smallest"]["replay"].startswith("pbactors sim dice:Dice --seed 0")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["nowhere:Class"], "cannot be imported"),
+        ([KV, "--seed", "1", "--plan", "clients=0"], "Expected a whole number from 1"),
+        ([KV, "--plan", "clients=1"], "Add --seed, for example --seed 17"),
+        ([KV, "--seed", "1", "--seeds", "2"], "Give one of them"),
+        ([KV, "--workload", "nothing"], "Expected one of: "),
+    ],
+)
+def test_wrong_usage_is_explained(words: list[str], expected: str) -> None:
+    finished = pbactors("sim", *words)
+    assert finished.exit_code == 2, finished
+    assert expected in " ".join(finished.stderr.split())
+
+
+def test_ctrl_c_ends_at_once_with_the_tally_so_far() -> None:
+    with running([*PBACTORS, "sim", KV, "--seeds", "100000", "--jobs", "1"]) as process:
+        process.wait_for("seeds  ")
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+        assert "schedules   " in process.stdout
+        assert "Traceback" not in process.stderr

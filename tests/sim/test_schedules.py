@@ -1,0 +1,36 @@
+"""Many seeds on the reference class: every promise holds in every one."""
+
+from __future__ import annotations
+
+import pytest
+
+from pbactors.machines.kv import KeyValueStore
+from pbactors.sim import Campaign, Tally
+
+SEEDS = range(1_000)
+LONG_SEEDS = range(1_000, 21_000)
+JOBS = 2
+
+
+def total(seeds: range) -> Tally:
+    tally = Tally()
+    for share in Campaign(KeyValueStore, seeds, jobs=JOBS).run():
+        tally.add_all(share)
+    return tally
+
+
+@pytest.mark.timeout(900)
+def test_no_promise_breaks_in_a_thousand_schedules() -> None:
+    tally = total(SEEDS)
+    assert not tally.broken
+    assert tally.schedules == len(SEEDS)
+    assert tally.counted >= 0.9 * len(SEEDS)
+    assert tally.outcomes["served"] > tally.outcomes["stuck"] > 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(4 * 3600)
+def test_no_promise_breaks_in_twenty_thousand_schedules() -> None:
+    tally = total(LONG_SEEDS)
+    assert not tally.broken
+    assert tally.counted >= 0.9 * len(LONG_SEEDS)
