@@ -61,7 +61,8 @@ def workload_named(machine: type[StateMachine], name: str | None) -> Workload:
     """
     if name is None:
         try:
-            return workload_for(machine)
+            with contextlib.redirect_stdout(sys.stderr):  # a class without one is tried out
+                return workload_for(machine)
         except TypeError as error:
             raise click.UsageError(str(error)) from None
     fitting = [known for known, load in WORKLOADS.items() if issubclass(machine, load.machine)]
