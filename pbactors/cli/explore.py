@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
@@ -18,7 +19,7 @@ from pbactors.cli.machine import (
 from pbactors.cli.progress import counting
 from pbactors.explore import Bounds, Found, NotFormed, Scenario, loads_from, tell
 from pbactors.protocol.core import Timer
-from pbactors.trace import text
+from pbactors.trace import page, text
 
 __all__ = ["explore"]
 
@@ -65,8 +66,13 @@ def _count(
 )
 @click.option("--states", type=click.IntRange(min=1), default=1_000_000, show_default=True)
 @click.option("--seconds", type=click.FloatRange(min=0), metavar="S", help="End after this time.")
+@click.option(
+    "--picture", type=click.Path(dir_okay=False), help="Draw the way to a broken promise."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object and nothing else.")
-def explore(machine: str, workload: str | None, as_json: bool, **options: Any) -> int:
+def explore(
+    machine: str, workload: str | None, picture: str | None, as_json: bool, **options: Any
+) -> int:
     """Visit every state that a small cluster of MACHINE can get into, and check each.
 
     MACHINE is a class, spelled module:Class; modules are looked for in the current folder too.
@@ -94,7 +100,13 @@ def explore(machine: str, workload: str | None, as_json: bool, **options: Any) -
         click.echo(json.dumps(_to_dict(found, seconds), indent=2))
     else:
         _report(scenario, found, seconds)
-    return 0 if found.violation is None else 1
+    if found.violation is None:
+        return 0
+    if picture is not None:
+        drawn = page.render(tell(scenario.space, found), machine)
+        Path(picture).write_text(drawn, encoding="utf-8")
+        click.echo(f"The picture is {picture}.", err=True)
+    return 1
 
 
 def _bounds(options: dict[str, Any]) -> Bounds:

@@ -148,7 +148,8 @@ class _Show:
 
     def _draw(self, report: Report) -> None:
         if self._picture is not None and report.trace is not None:
-            Path(self._picture).write_text(page.render(report.trace))
+            drawn = page.render(report.trace, f"Seed {report.plan.seed}")
+            Path(self._picture).write_text(drawn, encoding="utf-8")
             click.echo(f"The picture is {self._picture}.", err=True)
 
     def _replay(self, plan: Plan) -> str:

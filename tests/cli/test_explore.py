@@ -51,10 +51,12 @@ def test_json_is_the_whole_output() -> None:
 def test_a_class_of_ones_own_is_found_out(tmp_path: Path) -> None:
     """MACHINE is looked for in the current folder; the way to the violation is printed."""
     (tmp_path / "forgetful.py").write_text(FORGETFUL)
-    finished = pbactors("explore", "forgetful:Forgetful", "--calls", "1", cwd=tmp_path)
+    words = ("--calls", "1", "--picture", "way.html")
+    finished = pbactors("explore", "forgetful:Forgetful", *words, cwd=tmp_path)
     assert finished.exit_code == 1, finished
     assert "BROKEN    copies_are_equal: view 2: equal op 2, different states" in finished.stdout
     assert "client 1  -> a         Request view 2: open a session (client 1)" in finished.stdout
+    assert "copies_are_equal: view 2" in (tmp_path / "way.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

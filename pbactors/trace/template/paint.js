@@ -239,7 +239,8 @@ function letter(arrow) {
   let angle = Math.atan2(to.y - from.y, to.x - from.x);
   if (Math.abs(angle) > Math.PI / 2) angle += Math.PI;
   pen.save();
-  pen.translate((from.x + to.x) / 2, (from.y + to.y) / 2);
+  const part = 0.5 / Math.max(1, Math.abs(arrow.source - arrow.target));  // before the next lane's bar
+  pen.translate(from.x + (to.x - from.x) * part, from.y + (to.y - from.y) * part);
   pen.rotate(angle);
   pen.textAlign = "center";
   pen.textBaseline = "bottom";
@@ -281,7 +282,7 @@ function paintFault(moment, room) {
   pen.textBaseline = "top";
   const before = px + room > scene.width - 20 && px > scene.width - 260;
   pen.textAlign = before ? "right" : "left";
-  words(moment.text, px + (before ? -6 : 13), STRIP + 1, before ? 240 : room - 18);
+  words(moment.text, px + (before ? -6 : 13), STRIP + 1, before ? Math.min(600, px - 20) : room - 18);
   pen.textAlign = "left";
 }
 
