@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import secrets
 import signal
@@ -19,7 +20,7 @@ from tests.storm.conductor import Conductor, WentWrong
 from tests.storm.enclosure import enclosed, missing
 from tests.storm.history import read_folder
 from tests.storm.hosts import Hosts, Loopback, SeparateHosts
-from tests.storm.schedule import ALL_NEMESES, CAN_DO_WITHOUT_LINKS, draw, in_words
+from tests.storm.schedule import ALL_NEMESES, CAN_DO_WITHOUT_LINKS, Strike, draw, in_words
 from tests.storm.verdict import judge_calls, summary
 
 
@@ -85,15 +86,21 @@ def storm(options: argparse.Namespace, folder: Path) -> int:
         print(line, flush=True)
         print(line, file=log, flush=True)
 
-    waves = draw(options.seed, options.seconds, options.nemeses)
+    waves: Sequence[Sequence[Strike]] = draw(options.seed, options.seconds, options.nemeses)
     print(in_words(waves), file=log, flush=True)
     print(in_words(waves), flush=True)
     with ExitStack() as stack:
         stack.enter_context(log)
         hosts: Hosts = Loopback() if options.loopback else stack.enter_context(SeparateHosts(HOSTS))
         try:
-            conductor = Conductor(hosts, folder, options.seed, say)
-            conductor.run(waves, to_the_end=options.to_the_end)
+            for part in itertools.count(1):
+                # After an accident it goes on with a new cluster.
+                its_folder = folder / f"cluster{part}"
+                its_folder.mkdir()
+                conductor = Conductor(hosts, its_folder, options.seed, say)
+                waves = conductor.run(waves, to_the_end=options.to_the_end)
+                if not waves:
+                    break
         except WentWrong as error:
             say(f"WRONG: {error}")
             return 1
@@ -101,12 +108,14 @@ def storm(options: argparse.Namespace, folder: Path) -> int:
 
 
 def judge(folder: Path) -> int:
-    """Judge the history in ``folder`` and return the exit code."""
-    calls = read_folder(folder)
-    print(summary(calls))
-    verdict = judge_calls(calls)
-    print(verdict.text)
-    return 0 if verdict.linearizable else 1
+    """Judge the histories of each cluster in ``folder`` and return the exit code."""
+    verdicts = []
+    for its_folder in sorted(folder.glob("cluster*")) or [folder]:
+        calls = read_folder(its_folder)
+        print(f"{its_folder}: {summary(calls)}")
+        verdicts.append(judge_calls(calls))
+        print(verdicts[-1].text)
+    return 0 if all(verdict.linearizable for verdict in verdicts) else 1
 
 
 def end_with_stdin() -> None:

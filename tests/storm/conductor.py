@@ -14,8 +14,9 @@ from pbactors.workload import Invocation
 from tests.storm.cluster import VIEW_SERVER, Cluster
 from tests.storm.history import HistoryWriter, StormLoad, answers_after, read_folder, round_of
 from tests.storm.hosts import Hosts
-from tests.storm.nemeses import Nemeses, NotNow, lacks_two_holders
+from tests.storm.nemeses import Nemeses, NotNow
 from tests.storm.schedule import Strike
+from tests.storm.sparing import GONE, lacks_two_holders
 from tests.storm.verdict import judge_calls, summary, without_a_seen_write
 
 __all__ = ["Conductor", "WentWrong"]
@@ -35,12 +36,13 @@ SLOW_CLIENT_S: Final = 1.0
 
 INTERVAL_S: Final = 0.02
 
-GONE: Final = "last holder of the state is gone"
-"""What a view server says that is stuck for good."""
-
 
 class WentWrong(Exception):
     """Something is wrong that no storm excuses."""
+
+
+class Accident(Exception):
+    """The last holder of the state was killed although it was to be spared."""
 
 
 class Conductor:
@@ -64,7 +66,9 @@ class Conductor:
         self._look_s = 0.0
         self._passed_over = 0
 
-    def run(self, waves: Sequence[Sequence[Strike]], *, to_the_end: bool = False) -> None:
+    def run(
+        self, waves: Sequence[Sequence[Strike]], *, to_the_end: bool = False
+    ) -> Sequence[Sequence[Strike]]:
         """Storm, calm down, read everything, judge.
 
         Args:
@@ -72,27 +76,41 @@ class Conductor:
             to_the_end: kill the last holder of the state at last: the cluster must say that it is
                 stuck, and answer nothing any more.
 
+        Returns:
+            The waves that are left: some if the last holder of the state was killed by accident.
+
         Raises:
             WentWrong: anything is wrong.
         """
+        left = list(waves)
         with self._cluster:
             self._cluster.form()
             self._wait_until_it_serves("the cluster was formed")
-            for number, wave in enumerate(waves, start=1):
-                self._say(f"--- wave {number} of {len(waves)}: {len(wave)} strikes")
-                self._rage(wave)
-                self._wait_until_it_serves("everything had healed")
-            if to_the_end:
-                self._kill_the_last()
+            try:
+                while left:
+                    wave = left.pop(0)
+                    self._say(f"--- wave {len(waves) - len(left)} of {len(waves)}")
+                    self._rage(wave)
+                    self._wait_until_it_serves("everything had healed")
+            except Accident as accident:
+                self._say(f"--- an accident: {accident}")
+                self._stays_stuck()
             else:
-                self._say("the clients finish")
-                wrong = list(self._cluster.finish_clients())
-                if wrong:
-                    raise WentWrong("; ".join(wrong))
-                self._say("reading everything back")
-                self._read_back()
+                if to_the_end:
+                    self._kill_the_last()
+                else:
+                    self._finish()
             self._look_at_processes()
         self._judge()
+        return left
+
+    def _finish(self) -> None:
+        self._say("the clients finish")
+        wrong = list(self._cluster.finish_clients())
+        if wrong:
+            raise WentWrong("; ".join(wrong))
+        self._say("reading everything back")
+        self._read_back()
 
     # -- storming -----------------------------------------------------------------------------
 
@@ -163,8 +181,12 @@ class Conductor:
         """Wait until two nodes hold the state, and a call is answered."""
         start_s = time.monotonic()
         until_s = start_s + SERVES_WITHIN_S
-        while (why_not := lacks_two_holders(self._look())) is not None:
+        while (why_not := lacks_two_holders(records := self._look())) is not None:
             self._look_at_processes()
+            if VIEW_SERVER in records:
+                accident = self._nemeses.sparing.accident(records[VIEW_SERVER])
+                if accident is not None:
+                    raise Accident(accident)
             if time.monotonic() > until_s:
                 raise WentWrong(f"{SERVES_WITHIN_S:.0f} s after {since}, {why_not}")
             time.sleep(INTERVAL_S)
@@ -214,10 +236,12 @@ class Conductor:
                 raise WentWrong(f"the state is gone, but the view server says: {server.state}")
             time.sleep(INTERVAL_S)
         self._say(f"the view server says: {server.state}")
-        time.sleep(SLOW_CLIENT_S)
-        self._stays_stuck(time.monotonic_ns())
+        self._stays_stuck()
 
-    def _stays_stuck(self, since_ns: int) -> None:
+    def _stays_stuck(self) -> None:
+        """A cluster whose state is gone says so and answers nothing."""
+        time.sleep(SLOW_CLIENT_S)
+        since_ns = time.monotonic_ns()
         until_s = time.monotonic() + STUCK_FOR_S
         while time.monotonic() < until_s:
             server = self._view_server()

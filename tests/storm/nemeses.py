@@ -11,13 +11,14 @@ from functools import partial
 from random import Random
 from typing import NamedTuple
 
-from pbactors.heartbeat import Record, ViewSummary
+from pbactors.heartbeat import Record
 from tests.storm.cluster import CLIENTS, REPLICAS, VIEW_SERVER, Cluster
 from tests.storm.cuts import CUTS, cut_links
 from tests.storm.hosts import Cut, Hosts
 from tests.storm.schedule import Strike
+from tests.storm.sparing import Sparing, unheard
 
-__all__ = ["Nemeses", "NotNow", "lacks_two_holders"]
+__all__ = ["Nemeses", "NotNow"]
 
 
 class NotNow(Exception):
@@ -31,19 +32,17 @@ class Wound(NamedTuple):
         what: what was done, in words.
         heal: undoes it.
         healed: what was undone, in words.
+        silent: replicas that the view server may not hear meanwhile.
     """
 
     what: str
     heal: Callable[[], None]
     healed: str
+    silent: frozenset[str] = frozenset()
 
 
 class Nemeses:
-    """Performs strikes on a cluster and heals them.
-
-    Nobody is killed who could be the last holder of the state. While the view is acknowledged and
-    has a backup, both members hold everything; so a member is killed only if the view server says
-    so now, and both answer as members of that view.
+    """Performs strikes on a cluster and heals them. Spares the last holder of the state.
 
     Args:
         cluster: whom they hit.
@@ -53,19 +52,20 @@ class Nemeses:
 
     Attributes:
         done: how many strikes there were, by kind.
+        sparing: who must not be struck now.
     """
 
     def __init__(
         self, cluster: Cluster, hosts: Hosts, random: Random, say: Callable[[str], None]
     ) -> None:
         self.done: Counter[str] = Counter()
+        self.sparing = Sparing()
         self._cluster = cluster
         self._hosts = hosts
         self._random = random
         self._say = say
         self._open: list[tuple[float, int, Wound]] = []  # by the time at which they heal
         self._numbers = itertools.count()
-        self._wounded = 0  # the number of the last view of which a member was killed
         self._slow: set[str] = set()
 
     # -- striking and healing -----------------------------------------------------------------
@@ -78,29 +78,28 @@ class Nemeses:
         """
         records = self._cluster.ask()
         victim = self._choose(strike.role, records)
-        role = _role(victim, records)
         if strike.kind == "kill":
             wound = self._kill(victim, records)
         elif strike.kind == "stop":
-            self._cluster.stop(victim)
-            heal = partial(self._cluster.go_on, victim)
-            wound = Wound(f"stop {victim}", heal, f"{victim} goes on")
+            wound = self._stop(victim, records)
         elif strike.kind == "slow":
-            wound = self._slow_down(victim, strike.strength)
+            wound = self._slow_down(victim, strike.strength, records)
         elif strike.kind in CUTS:
             wound = self._cut(strike, victim, records)
         else:
             raise ValueError(f"no such strike: {strike}")
-        self._say(f"{wound.what} ({role}), for {strike.lasts_s:.2f} s")
+        self.sparing.silenced(wound.silent)
+        self._say(f"{wound.what} ({_role(victim, records)}), for {strike.lasts_s:.2f} s")
         self.done[strike.kind] += 1
         due_s = time.monotonic() + strike.lasts_s
         heapq.heappush(self._open, (due_s, next(self._numbers), wound))
 
-    def heal(self, now_s: float | None = None) -> None:
-        """Heal the wounds whose time is over, or all of them if ``now_s`` is None."""
-        while self._open and (now_s is None or self._open[0][0] <= now_s):
+    def heal(self, now_s: float) -> None:
+        """Heal the wounds whose time is over."""
+        while self._open and self._open[0][0] <= now_s:
             _, _, wound = heapq.heappop(self._open)
             wound.heal()
+            self.sparing.healed(wound.silent)
             self._say(wound.healed)
 
     @property
@@ -127,32 +126,29 @@ class Nemeses:
     # -- what they do -------------------------------------------------------------------------
 
     def _kill(self, victim: str, records: Mapping[str, Record]) -> Wound:
+        silent = frozenset[str]()
         if victim in REPLICAS:
-            number = self._spare_the_last(victim, records)
-            self._wounded = max(self._wounded, number)
+            _refuse(self.sparing.refuse_kill(victim, records))
+            self.sparing.killed(victim, records)
+        elif victim == VIEW_SERVER:
+            silent = self._silence(_pinging(victim), records)
         self._cluster.kill(victim)
         how = {VIEW_SERVER: "with its store"}.get(victim, "new" if victim in CLIENTS else "empty")
         heal = partial(self._cluster.start, victim)
-        return Wound(f"kill -9 {victim}", heal, f"{victim} starts again, {how}")
+        return Wound(f"kill -9 {victim}", heal, f"{victim} starts again, {how}", silent)
 
-    def _spare_the_last(self, victim: str, records: Mapping[str, Record]) -> int:
-        """Return the number of the view that is hurt if ``victim`` is killed; 0 if none is."""
-        server = records.get(VIEW_SERVER)
-        if server is None:
-            raise NotNow("the view server does not say who holds the state")
-        view = server.view
-        if victim not in (view.primary, view.backup):
-            return 0
-        if view.number <= self._wounded:
-            raise NotNow(f"{_named(view)} was hit before")
-        why_not = lacks_two_holders(records)
-        if why_not is not None:
-            raise NotNow(why_not)
-        return view.number
+    def _stop(self, victim: str, records: Mapping[str, Record]) -> Wound:
+        silent = self._silence(_pinging(victim), records)
+        self._cluster.stop(victim)
+        heal = partial(self._cluster.go_on, victim)
+        return Wound(f"stop {victim}", heal, f"{victim} goes on", silent)
 
-    def _slow_down(self, victim: str, kilobits_per_second: int) -> Wound:
+    def _slow_down(
+        self, victim: str, kilobits_per_second: int, records: Mapping[str, Record]
+    ) -> Wound:
         if victim in self._slow:
             raise NotNow(f"{victim} is slow already")
+        silent = self._silence(_pinging(victim), records)
         self._hosts.slow(victim, kilobits_per_second)
         self._slow.add(victim)
 
@@ -161,7 +157,7 @@ class Nemeses:
             self._hosts.slow(victim, None)
 
         what = f"{victim} sends at most {kilobits_per_second} kbit/s"
-        return Wound(what, heal, f"{victim} sends as fast as it can")
+        return Wound(what, heal, f"{victim} sends as fast as it can", silent)
 
     def _cut(self, strike: Strike, victim: str, records: Mapping[str, Record]) -> Wound:
         members = _members(records)
@@ -169,26 +165,26 @@ class Nemeses:
         if strike.kind == "part" and backup is None:
             raise NotNow("there is no backup")
         what, links = cut_links(strike.kind, victim, backup, self._random)
+        silent = self._silence(unheard(links), records)
         cut = Cut(links, strike.strength or 100)
         if strike.strength:
             what = f"{strike.strength} % of {what}"
         self._hosts.cut(cut)
-        return Wound(what, partial(self._hosts.mend, cut), f"mended: {what}")
+        return Wound(what, partial(self._hosts.mend, cut), f"mended: {what}", silent)
+
+    def _silence(self, nodes: frozenset[str], records: Mapping[str, Record]) -> frozenset[str]:
+        _refuse(self.sparing.refuse_silence(nodes, records))
+        return nodes
 
 
-def lacks_two_holders(records: Mapping[str, Record]) -> str | None:
-    """Return why not both members of the current view surely hold the whole state, or None."""
-    server = records.get(VIEW_SERVER)
-    if server is None:
-        return "the view server does not answer"
-    view = server.view
-    if not view.acked or view.backup is None:
-        return f"{_named(view)} has one sure holder of the state"
-    for member in (view.primary, view.backup):
-        record = records.get(member or "")
-        if record is None or record.view.number != view.number:
-            return f"{member} does not answer as a member of {_named(view)}"
-    return None
+def _refuse(why_not: str | None) -> None:
+    if why_not is not None:
+        raise NotNow(why_not)
+
+
+def _pinging(victim: str) -> frozenset[str]:
+    """Return whose pings get lost or late if this one does nothing, or little."""
+    return frozenset(REPLICAS if victim == VIEW_SERVER else {victim} & set(REPLICAS))
 
 
 def _members(records: Mapping[str, Record]) -> list[str]:
@@ -207,8 +203,3 @@ def _role(victim: str, records: Mapping[str, Record]) -> str:
         return "view server"
     members = _members(records)
     return ("primary", "backup")[members.index(victim)] if victim in members else "idle"
-
-
-def _named(view: ViewSummary) -> str:
-    acked = "" if view.acked else ", not acknowledged"
-    return f"view {view.number} ({view.primary}, {view.backup or 'no backup'}{acked})"

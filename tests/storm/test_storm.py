@@ -27,10 +27,15 @@ pytestmark = pytest.mark.storm
 
 def run(capfd: pytest.CaptureFixture[str], *options: str) -> None:
     """Run a storm to its end, seen by whoever watches the tests."""
-    with capfd.disabled():
-        print()
-        with start(*options) as (process, folder):
+    with capfd.disabled(), start(*options) as (process, folder):
+        print(flush=True)
+        try:
             code = process.wait()
+        except KeyboardInterrupt:
+            process.kill()
+            process.wait()
+            shutil.rmtree(folder, ignore_errors=True)  # its last process may be about to end
+            raise
     if code != 0:
         pytest.fail(
             f"the storm ended with code {code}; logs and histories are kept\n"
