@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 
-from pbactors.errors import MalformedMessage
+from pbactors.errors import InvariantViolated, MalformedMessage
 from pbactors.protocol.machine import Machine
 from pbactors.protocol.messages import Section
 from pbactors.protocol.operations import Operation, Query, Result
@@ -43,8 +43,19 @@ class ReplicatedState:
         return result
 
     def query(self, query: Query) -> bytes:
-        """Execute a query on the state as it is."""
-        return self.machine.query(self.stamp, query[3])
+        """Execute a query on the state as it is.
+
+        Raises:
+            InvariantViolated: the state lacks a command that the query must see (R29).
+        """
+        _, session, after, body = query
+        entry = self.sessions.get(session) if after else None
+        if entry is not None and entry.last < after:
+            raise InvariantViolated(
+                f"R29: a query behind command {after} of session {session} would see the state "
+                f"after {entry.last}"
+            )
+        return self.machine.query(self.stamp, body)
 
     # -- copies -------------------------------------------------------------------------------
 

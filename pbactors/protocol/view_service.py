@@ -258,6 +258,11 @@ class ViewService(Core):
         """Return who holds the complete state: the primary, and the backup once that is acked."""
         return self.view.members() if self.acked else self.view.members()[:1]
 
+    def heard(self, member: Member) -> bool:
+        """Tell whether a member has pinged since the view server started or slept (R46)."""
+        server = self._servers.get(member.name)
+        return server is not None and server.incarnation == member.incarnation and server.heard
+
     def _restarted(self, member: Member) -> bool:
         server = self._servers.get(member.name)
         return server is None or server.incarnation != member.incarnation
