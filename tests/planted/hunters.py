@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from pbactors.explore import Bounds, NotFormed, Scenario
 from pbactors.machines.kv import KeyValueStore
+from pbactors.protocol.client import Client
 from pbactors.protocol.core import Timer
 from pbactors.sim import simulate
 from pbactors.workload import WORKLOADS, Invocation
@@ -49,6 +50,8 @@ class Search:
         loads: what each client calls.
         bounds: how far.
         window: how many calls a client has under way.
+        connected: whether it begins where every client knows the view, and has the session that
+            its commands want.
     """
 
     replicas: str
@@ -56,6 +59,7 @@ class Search:
     loads: tuple[tuple[Invocation, ...], ...]
     bounds: Bounds
     window: int = 1
+    connected: bool = False
 
 
 def _calls(*calls: str) -> tuple[Invocation, ...]:
@@ -78,6 +82,13 @@ SEARCHES: Mapping[str, Search] = {
         "ab",
         (_calls("append 1"), _calls("get", "get")),
         Bounds({PING: 1, CHECK: 2, RESEND: 1}, confirms=4),
+    ),
+    "a deposed primary": Search(
+        "ab",
+        "ab",
+        (_calls("append 1"), _calls("get")),
+        Bounds({PING: 2, CHECK: 2, RETRY: 1}, confirms=3, views=3),
+        connected=True,
     ),
     "pipelined": Search(
         "ab",
@@ -110,8 +121,24 @@ def explored(name: str, states_max: int) -> Catch | None:
     )
     try:
         start = scenario.formed(*search.members, heard=search.replicas[2:])
+        if search.connected:
+            start = scenario.reached([start], set(scenario.space.names), _connected(scenario))
+            start = scenario.rested(start)
     except NotFormed as error:
         found = error.found
     else:
         found = scenario.search([start], search.bounds, states_max=states_max)
     return None if found.violation is None else Catch(found.violation, found.states)
+
+
+def _connected(scenario: Scenario) -> Callable[[tuple[int, ...]], bool]:
+    def goal(state: tuple[int, ...]) -> bool:
+        for name, load in scenario.loads.items():
+            core = scenario.space.node(state, name).core
+            assert isinstance(core, Client)
+            reads = all(call.method == "get" for call in load)
+            if not core.view.number or not (core.session or reads):
+                return False
+        return True
+
+    return goal

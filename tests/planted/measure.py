@@ -1,8 +1,8 @@
 """Measure how soon planted bugs are found, and write the table of ``docs/testing.md``.
 
-    python -m tests.planted.measure                     every mutant
-    python -m tests.planted.measure "ack from"          those with these words in their names
-    python -m tests.planted.measure --table             only write the table, from mutants.py
+python -m tests.planted.measure                     every mutant
+python -m tests.planted.measure "ack from"          those with these words in their names
+python -m tests.planted.measure --table             only write the table, from mutants.py
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def measure(mutant: Mutant) -> str:
             catch = simulated([seed])
             if catch is not None:
                 seconds = time.perf_counter() - began_s
-                return f"schedule {seed + 1} (seed {seed}), {seconds:.1f} s: {catch.violation[:120]}"
+                return (
+                    f"schedule {seed + 1} (seed {seed}), {seconds:.1f} s: {catch.violation[:120]}"
+                )
             seed += 1
         tried = f"not in {seed} schedules"
         for name in SEARCHES:

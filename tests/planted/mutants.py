@@ -741,13 +741,19 @@ SESSIONS = [
         ),
     ),
     Mutant(
-        "sessions are evicted by the order of opening at one copy",
+        "sessions are evicted in another order at the copy that was filled",
         "R41: “Eviction is a replicated step … the same on both copies.”",
         (
             change(
                 "sessions",
                 "        self._sessions.move_to_end(session)  # now",
-                "        if id(self) & 16:\n            self._sessions.move_to_end(session)  # now",
+                "        if not self.__dict__.get('_filled'):\n"
+                "            self._sessions.move_to_end(session)  # now",
+            ),
+            change(
+                "sessions",
+                "        rows = values.unpack(piece)\n",
+                "        rows = values.unpack(piece)\n        self.__dict__['_filled'] = True\n",
             ),
         ),
     ),
