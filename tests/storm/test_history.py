@@ -49,7 +49,13 @@ def test_an_honest_history_is_accepted(tmp_path: Path) -> None:
 
 
 def lose_a_write(calls: list[Call]) -> list[Call]:
-    return without_a_seen_write(calls)
+    forged = without_a_seen_write(calls)
+    assert forged is not None
+    return forged
+
+
+def test_a_history_in_which_nobody_saw_a_write_cannot_be_forged() -> None:
+    assert without_a_seen_write([]) is None
 
 
 def read_what_was(calls: list[Call]) -> list[Call]:
