@@ -33,8 +33,8 @@ class Agenda:
         self._entered += 1
         heappush(self._heap, (self.now_ms + delay_ms, self._entered, act, arguments))
 
-    def run(self, until_ms: float, enough: Callable[[], bool]) -> None:
-        """Do one thing after the other until it is ``until_ms`` or there is ``enough``."""
+    def run(self, until_ms: float, enough: Callable[[], bool] | None = None) -> None:
+        """Do one thing after the other until it is ``until_ms``, or there is ``enough``."""
         heap = self._heap
         while heap and heap[0][0] <= until_ms:
             time_ms, _, act, arguments = heappop(heap)
@@ -42,6 +42,6 @@ class Agenda:
                 self.now_ms = time_ms
             self.steps += 1
             act(*arguments)
-            if enough():
+            if enough is not None and enough():
                 return
         self.now_ms = max(self.now_ms, until_ms)

@@ -137,6 +137,7 @@ class _Run:
             self._serve(agenda.now_ms)
             self._callers.read_all()
             self._serve(agenda.now_ms)
+            world.judge.compare()
             outcome = "served"
         else:
             self._stay_stuck()
@@ -154,7 +155,7 @@ class _Run:
             until_ms = (
                 agenda.now_ms + slice_ms if over else min(horizon_ms, agenda.now_ms + slice_ms)
             )
-            agenda.run(until_ms, (lambda: not self._callers.left) if over else (lambda: False))
+            agenda.run(until_ms, (lambda: not self._callers.left) if over else None)
             if over and not self._callers.left:
                 return
             lost_before, lost = lost, self._world.view_server_runs and not recoverable(self._world)
@@ -183,7 +184,7 @@ class _Run:
         Everywhere else a node that dies starts again, which is noticed even if nobody ages (R10).
         """
         world, agenda = self._world, self._world.agenda
-        agenda.run(agenda.now_ms + 4 * self._plan.timing.dead_interval_ms, lambda: False)
+        agenda.run(agenda.now_ms + 4 * self._plan.timing.dead_interval_ms)
         view, view_server = world.view, world.newest(VIEW_SERVER)
         if not world.record.acked or view.backup is None or view.primary is None:
             return
@@ -216,7 +217,7 @@ class _Run:
         """The state is gone: nothing may be committed any more, and the view server must say so."""
         world, agenda = self._world, self._world.agenda
         committed = len(world.judge.log)
-        agenda.run(agenda.now_ms + self._settle_ms, lambda: False)
+        agenda.run(agenda.now_ms + self._settle_ms)
         view_server = world.newest(VIEW_SERVER)
         if len(world.judge.log) != committed:
             raise Violation(f"R25: operations are committed without state; {self._describe(world)}")
