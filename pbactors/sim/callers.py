@@ -11,9 +11,10 @@ from pbactors.machines.state_machine import interface
 from pbactors.protocol.client import Client
 from pbactors.protocol.messages import Request
 from pbactors.protocol.operations import Kind
+from pbactors.sim.client_side import ClientSide
 from pbactors.sim.process import Process
 from pbactors.sim.violation import Violation
-from pbactors.sim.world import ClientSide, World
+from pbactors.sim.world import World
 from pbactors.trace import Sort
 from pbactors.workload import Invocation, Workload, outcome_of
 

@@ -12,7 +12,6 @@ from zlib import crc32
 
 from pbactors import wire
 from pbactors.ensemble import VIEW_SERVER, Ensemble, incarnation
-from pbactors.machines.context import STAMP_BYTES
 from pbactors.machines.state_machine import StateMachine
 from pbactors.protocol.core import (
     Address,
@@ -35,34 +34,22 @@ from pbactors.protocol.messages import Message, Reply, Request
 from pbactors.protocol.replica import Replica
 from pbactors.protocol.view import View, ViewRecord
 from pbactors.sim.agenda import Agenda
+from pbactors.sim.client_side import ClientSide
+from pbactors.sim.clock import Clock
 from pbactors.sim.judge import Judge
 from pbactors.sim.network import Network, Packet
 from pbactors.sim.plan import Plan
 from pbactors.sim.process import CallGiven, Process
 from pbactors.sim.recorder import Recorder
+from pbactors.sim.timers import Timers
 from pbactors.sim.violation import Violation
 from pbactors.sim.watched import watch
 
-__all__ = ["ClientSide", "World"]
+__all__ = ["World"]
 
 REPLICAS = "abcdefgh"
-_EPOCH_NS = 1_700_000_000_000_000_000
-_CLOCKS_APART_S = 5.0
 _BATCH_MS = 8.0
 _KNOWN_MAX = 1000
-
-
-class ClientSide:
-    """Who takes what clients' cores say. Does nothing; ``Callers`` does something."""
-
-    def requested(self, process: Process, request: Request) -> None:
-        """A client sends a request."""
-
-    def completed(self, process: Process, call: int, outcome: bytes | None) -> None:
-        """A call has ended."""
-
-    def closed(self, process: Process) -> None:
-        """A session has ended, as its user asked."""
 
 
 class World:
@@ -111,7 +98,7 @@ class World:
         self._random = Random(f"{plan.seed}/world")
         self._lives = 0
         self._packets = 0
-        self._settings = 0
+        self._timers = Timers(plan.mix, self.agenda, self._fired, self.faults)
         self._calm = False
         self._dirty = False
         self._single = True  # whether the step under way is about one message or timer
@@ -148,7 +135,7 @@ class World:
                 self.replicas[f"{name}, life {other.life}"] = self.replicas.pop(name)
         self._lives += 1
         plan = self.plan
-        stamps = _Stamps(self.agenda, Random(f"{plan.seed}/clock/{name}/{self._lives}"))
+        stamps = Clock(self.agenda, Random(f"{plan.seed}/clock/{name}/{self._lives}"))
         ensemble = Ensemble(self._machine, self.names, plan.timing, plan.limits, stamps)
         core = ensemble.replica(name, incarnation(self._lives))
         watch(core, self.judge.executed)
@@ -246,30 +233,7 @@ class World:
         if items or due or slept:
             self.run(process, items, slept, tuple(due))
 
-    # -- timers -------------------------------------------------------------------------------
-
-    def _set_timer(self, process: Process, timer: Timer, delay_ms: float) -> None:
-        self._settings += 1
-        process.timers[timer] = self._settings
-        mix, draw = self.plan.mix, process.random.random
-        early, late, spurious, share = draw(), draw(), draw(), draw()
-        if not self._calm:
-            if early < mix.early_timers:
-                self.faults["early timer"] += 1
-                delay_ms *= share
-            elif late < mix.late_timers:
-                self.faults["late timer"] += 1
-                delay_ms += 2 * delay_ms * share
-            if spurious < mix.spurious_timers:
-                self.faults["spurious timer"] += 1
-                self.agenda.after(delay_ms * share, self._fire, process, timer, 0)
-        self.agenda.after(delay_ms, self._fire, process, timer, self._settings)
-
-    def _fire(self, process: Process, timer: Timer, setting: int) -> None:
-        if not process.alive or (setting and process.timers.get(timer) != setting):
-            return
-        if setting:
-            del process.timers[timer]
+    def _fired(self, process: Process, timer: Timer) -> None:
         if process.frozen or process.waking:
             process.due[timer] = None
         else:
@@ -349,7 +313,7 @@ class World:
             if kind is Send:
                 self._send(process, effect.target, effect.message)  # type: ignore[union-attr]
             elif kind is SetTimer:
-                self._set_timer(process, effect.timer, effect.delay_ms)  # type: ignore[union-attr]
+                self._timers.set(process, effect.timer, effect.delay_ms)  # type: ignore[union-attr]
             elif kind is Emit:
                 self._take_event(process, effect.event)  # type: ignore[union-attr]
             elif kind is Complete:
@@ -442,6 +406,7 @@ class World:
         self._calm = True
         self.store_fails = False
         self.network.calm()
+        self._timers.calm()
         for process in [process for lives in self.lives.values() for process in lives]:
             process.torn = False
             if process.former:
@@ -453,19 +418,3 @@ class World:
         for name in self.names:
             if self.newest(name) is None:
                 self.start_replica(name)
-
-
-class _Stamps:
-    """The clock of one node, which is seconds off and drifts, and its source of chance (R51)."""
-
-    def __init__(self, agenda: Agenda, random: Random) -> None:
-        self._agenda = agenda
-        self._random = random
-        self._offset_ns = int(random.uniform(-_CLOCKS_APART_S, _CLOCKS_APART_S) * 1e9)
-        self._speed = random.uniform(0.9, 1.1) * 1e6
-
-    def __call__(self, last: bytes) -> bytes:
-        now_ns = _EPOCH_NS + self._offset_ns + int(self._agenda.now_ms * self._speed)
-        if last:
-            now_ns = max(now_ns, int.from_bytes(last[:8], "big") + 1)
-        return now_ns.to_bytes(8, "big") + self._random.randbytes(STAMP_BYTES - 8)
