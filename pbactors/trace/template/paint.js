@@ -31,7 +31,7 @@ function paint(hot) {
   const seen = arrowsInSight();
   paintArrows(seen, hot);
   lanes.forEach(paintLane);
-  seen.forEach(paintEnding);
+  for (const arrow of seen) paintEnding(arrow, seen.length <= HEADS_MAX);
   paintMarks(hot);
 }
 
@@ -196,11 +196,11 @@ function paintArrow(arrow, heads, width) {
 }
 
 /** What ends before it arrives is marked, in front of the lanes. */
-function paintEnding(arrow) {
+function paintEnding(arrow, large) {
   if (!OPEN_ENDS.has(arrow.ending)) return;
   const [, to] = line(arrow);
-  if (arrow.ending === "lost") cross(to.x, to.y, 4, colour("bad"), 2);
-  else ring(to.x, to.y, 3, colour(arrow.family));
+  if (arrow.ending === "lost") cross(to.x, to.y, large ? 4 : 2, colour("bad"), large ? 2 : 0.8);
+  else ring(to.x, to.y, large ? 3 : 1.5, colour(arrow.family));
 }
 
 function head(from, to, style, width) {

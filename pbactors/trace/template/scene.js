@@ -45,6 +45,7 @@ function count(name, family) {
 const STRIP = 30;    // with the numbers of views
 const TOP = STRIP + (moments.some(({ lane }) => lane < 0) ? 20 : 0);  // with what concerns all lanes
 const BOTTOM = 26;   // the axis
+const MARKS_MAX = 600;
 const MARGIN = 24;   // free room left and right of everything
 // Explorers count steps instead of time: whole numbers, and something happens in each.
 const steps = moments.length > 1 && moments.every(({ time }) => Number.isInteger(time)) &&
@@ -160,8 +161,13 @@ function arrowsInSight() {
   return arrows.filter((arrow) => isShown(arrow) && isInSight(...line(arrow)));
 }
 
+/** Marks in sight; where they would cover each other, only lives and faults. */
 function marksInSight() {
-  return moments.filter((moment) => isMarkShown(moment) && isInSight({ x: x(moment.index) }, { x: x(moment.index) }));
+  const seen = moments.filter((moment) => {
+    const place = { x: x(moment.index) };
+    return isMarkShown(moment) && isInSight(place, place);
+  });
+  return seen.length <= MARKS_MAX ? seen : seen.filter(({ kind }) => kind === "lives" || kind === "faults");
 }
 
 /** Marks of one lane stand above it, so that arrows do not cover them. */
