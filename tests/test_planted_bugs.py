@@ -85,4 +85,4 @@ def test_the_table_of_planted_bugs_is_in_the_document() -> None:
 def test_measuring_one_mutant_prints_its_row() -> None:
     command = [sys.executable, "-m", "tests.planted.measure", "ack from anyone"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
-    assert done.stdout.startswith("ack from anyone: schedule 1 (seed 0)")
+    assert done.stdout.startswith("ack from anyone: schedule ")

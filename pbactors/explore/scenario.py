@@ -142,14 +142,22 @@ class Scenario:
             states = [self.reached(states, inside, self._idle_is_known(name))]
         return self.rested(states[0])
 
-    def reached(self, starts: Sequence[State], inside: set[str], goal: Goal) -> State:
+    def reached(
+        self, starts: Sequence[State], inside: set[str], goal: Goal, bounds: Bounds = FORMING
+    ) -> State:
         """Return the nearest state that satisfies ``goal`` over the links among ``inside``.
+
+        Args:
+            starts: where to begin.
+            inside: names of the nodes among which messages pass.
+            goal: what to reach.
+            bounds: what may happen on the way.
 
         Raises:
             NotFormed: there is none, or a promise breaks on the way.
         """
-        bounds = FORMING.but(among=frozenset(inside))
-        found = search(self.space, starts, bounds, self.judge, goal=goal)
+        within = bounds.but(among=frozenset(inside))
+        found = search(self.space, starts, within, self.judge, goal=goal)
         if found.goal is None:
             reason = found.violation or f"no such state among {found.states}"
             raise NotFormed(f"the scenario does not begin: {reason}", found)

@@ -43,14 +43,17 @@ class Judge:
 
     Args:
         world: what invariants look at.
+        dead_pings: after so many silent ping checks a server is dead.
 
     Attributes:
         log: the committed operations, in order.
         places: the op number of every command that had an effect, by session and request number.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, dead_pings: int) -> None:
         self._world = world
+        self._dead_pings = dead_pings
+        self._silent: dict[str, int] = {}  # by node: ping checks since its last ping
         self.log: list[Executed] = []
         self.places: dict[tuple[int, int], int] = {}
         self._last_numbers: dict[int, int] = {}
@@ -233,8 +236,28 @@ class Judge:
         reason = INVARIANTS["one_history"](_LastTwo(self._world, before))
         if reason is None and isinstance(core, ViewService):
             reason = promotes_the_gone(before, self._world.record, core)
+            reason = reason or self._refuse_backup(before)
         if reason is not None:
             raise Violation(f"one_history: {reason}")
+
+    def _refuse_backup(self, before: ViewRecord) -> str | None:
+        """R8: only servers that are alive now may be chosen, by a count of our own."""
+        chosen = self._world.record.view.backup
+        if chosen is None or chosen in before.view.members():
+            return None
+        silent = self._silent.get(chosen.name, 0)
+        if silent <= self._dead_pings:
+            return None
+        return f"R8: {chosen.name} is chosen as backup, and was silent for {silent} ping checks"
+
+    def pinged(self, name: str) -> None:
+        """The view server was handed a ping."""
+        self._silent[name] = 0
+
+    def checked(self) -> None:
+        """The view server was told to check pings."""
+        for name in self._silent:
+            self._silent[name] += 1
 
     def check(self) -> None:
         """Check the invariants over all replicas."""

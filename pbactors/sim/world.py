@@ -30,7 +30,7 @@ from pbactors.protocol.core import (
     Timer,
 )
 from pbactors.protocol.invariants import Answered
-from pbactors.protocol.messages import Message, Reply, Request
+from pbactors.protocol.messages import Message, Ping, Reply, Request
 from pbactors.protocol.replica import Replica
 from pbactors.protocol.view import View, ViewRecord
 from pbactors.sim.agenda import Agenda
@@ -84,7 +84,7 @@ class World:
         self.names = tuple(REPLICAS[: plan.replicas])
         self.lives: dict[str, list[Process]] = {}
         self.replicas: dict[str, Replica] = {}
-        self.judge = Judge(self)
+        self.judge = Judge(self, plan.timing.dead_pings)
         self.clients = ClientSide()
         self.recorder = recorder
         self.digest = 0
@@ -261,6 +261,8 @@ class World:
                         recorder.received(self, process, item, message)
                     source = Address(header.node, header.incarnation, header.cluster, item.sender)
                     core.on_message(source, message, out)
+                    if type(message) is Ping:
+                        judge.pinged(header.node)
                 else:
                     core.on_call(*item)  # type: ignore[attr-defined]
             if slept:
@@ -268,6 +270,8 @@ class World:
             for timer in timers:
                 if recorder is not None:
                     recorder.fired(self, process, timer)
+                if timer is Timer.PING_CHECK and process.name == VIEW_SERVER:
+                    judge.checked()
                 core.on_timer(timer, out)
             core.flush(out)
             reason = core.invalid()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tests.planted.planting import Change
 
-__all__ = ["MUTANTS", "Mutant"]
+__all__ = ["MUTANTS", "SURVIVORS", "Mutant"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Mutant:
             is the one to find it.
         search: the name of the explorer's search that finds it, in ``hunters.SEARCHES``.
         states: how many states that search looks at until then.
+        survives: why nobody finds it, where nobody does.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Mutant:
     seed: int | None = None
     search: str | None = None
     states: int = 0
+    survives: str = ""
 
 
 def change(file: str, before: str, after: str) -> Change:
@@ -51,6 +53,7 @@ VIEW_SERVICE = [
                 "",
             ),
         ),
+        seed=3,
     ),
     Mutant(
         "ack on an old number",
@@ -62,6 +65,7 @@ VIEW_SERVICE = [
                 "and ping.number <= self.view.number",
             ),
         ),
+        seed=3,
     ),
     Mutant(
         "no ack is needed for a change",
@@ -78,11 +82,13 @@ VIEW_SERVICE = [
                 "        if False:",
             ),
         ),
+        seed=3,
     ),
     Mutant(
         "the ack outlives its view",
         "R4, and the trap: “the ack flag not reset at a change.”",
         (change("view_service", "self.view, self.acked = after, False", "self.view = after"),),
+        seed=1,
     ),
     Mutant(
         "nobody ages",
@@ -94,6 +100,7 @@ VIEW_SERVICE = [
                 "server.missed = min(server.missed, self._timing.dead_pings)",
             ),
         ),
+        seed=0,
     ),
     Mutant(
         "idle servers do not age",
@@ -107,6 +114,7 @@ VIEW_SERVICE = [
                 "            server.missed = min",
             ),
         ),
+        seed=5,
     ),
     Mutant(
         "a number raised without a change",
@@ -118,6 +126,7 @@ VIEW_SERVICE = [
                 "        if False:\n            return None",
             ),
         ),
+        seed=0,
     ),
     Mutant(
         "a restart goes unnoticed",
@@ -133,6 +142,7 @@ VIEW_SERVICE = [
                 "        return server is None or self._dead(server)",
             ),
         ),
+        seed=1,
     ),
     Mutant(
         "a restarted backup is promoted",
@@ -145,6 +155,7 @@ VIEW_SERVICE = [
                 "            and not self._dead(server)",
             ),
         ),
+        survives="redundant: a restart that is heard replaces the backup at once (R10, R11), so that nobody who has restarted is backup any more when the primary dies",
     ),
     Mutant(
         "a dead backup is promoted",
@@ -156,11 +167,14 @@ VIEW_SERVICE = [
                 "            if self._restarted(view.backup):\n                return None",
             ),
         ),
+        seed=3,
     ),
     Mutant(
         "promotion before it is heard",
         "R46: “only servers heard since may be chosen or promoted.”",
         (change("view_service", "            and server.heard\n", ""),),
+        search="a view server that restarts",
+        states=1375,
     ),
     Mutant(
         "a superseded life is heard",
@@ -172,6 +186,7 @@ VIEW_SERVICE = [
                 "if False:",
             ),
         ),
+        survives="it costs time only: an older life that is heard again is a member or idle, as its views say, and R47 tells it apart everywhere else",
     ),
     Mutant(
         "an idle server becomes primary",
@@ -187,6 +202,7 @@ VIEW_SERVICE = [
                 "view", "        if after.primary not in before.members():", "        if False:"
             ),
         ),
+        seed=3,
     ),
     Mutant(
         "a view is announced before it is durable",
@@ -200,6 +216,7 @@ VIEW_SERVICE = [
                 "        out.persist(ViewRecord(self.cluster, after, False))",
             ),
         ),
+        seed=13,
     ),
     Mutant(
         "views are not stored",
@@ -211,6 +228,7 @@ VIEW_SERVICE = [
                 "",
             ),
         ),
+        seed=0,
     ),
     Mutant(
         "acks are not stored",
@@ -222,6 +240,7 @@ VIEW_SERVICE = [
                 "",
             ),
         ),
+        seed=2,
     ),
     Mutant(
         "a restarted, empty server acks",
@@ -239,6 +258,7 @@ VIEW_SERVICE = [
                 "self.operating = self.view.number",
             ),
         ),
+        seed=4,
     ),
 ]
 
@@ -255,11 +275,14 @@ REPLICA = [
                 "        if message.view > self.view.number:",
             ),
         ),
+        survives="redundant: another life has another role in a view, since roles go by name and incarnation, and takes no message of that view",
     ),
     Mutant(
         "messages of an earlier view are taken",
         "R18: “A backup takes a forward only if its own view number equals the forwarder's.”",
         (change("replica", "        if message.view < self.view.number:", "        if False:"),),
+        search="two clients",
+        states=65241,
     ),
     Mutant(
         "messages of a later view are taken",
@@ -271,6 +294,7 @@ REPLICA = [
                 "            self._ask(out)",
             ),
         ),
+        survives="redundant: who does not know the view yet has no role in it, and what an earlier backup confirms names its own view and is refused",
     ),
     Mutant(
         "forwards are checked by the sender's name",
@@ -287,6 +311,8 @@ REPLICA = [
 ''',
             ),
         ),
+        search="primary again after a forward was lost",
+        states=29,
     ),
     Mutant(
         "the transfer is not bound to a view",
@@ -302,6 +328,7 @@ REPLICA = [
 ''',
             ),
         ),
+        seed=25,
     ),
     Mutant(
         "confirmations are not bound to a view",
@@ -317,6 +344,8 @@ REPLICA = [
 ''',
             ),
         ),
+        search="two clients",
+        states=64010,
     ),
     Mutant(
         "the view is acked before the transfer",
@@ -334,6 +363,7 @@ REPLICA = [
                 "            if False:",
             ),
         ),
+        seed=0,
     ),
     Mutant(
         "marks outlive a deposition",
@@ -353,6 +383,7 @@ REPLICA = [
                 "            self.role._intake._taken.update(getattr(self, '_former', {}))\n",
             ),
         ),
+        seed=5,
     ),
     Mutant(
         "pending commands outlive a deposition",
@@ -374,6 +405,7 @@ REPLICA = [
                 "                self.role._ordered_end = former._ordered_end\n",
             ),
         ),
+        seed=5,
     ),
     Mutant(
         "nothing is sent again",
@@ -385,6 +417,7 @@ REPLICA = [
                 "            pass\n",
             ),
         ),
+        seed=2,
     ),
     Mutant(
         "an older view is adopted",
@@ -396,6 +429,7 @@ REPLICA = [
                 "        if False:",
             ),
         ),
+        seed=1,
     ),
 ]
 
@@ -409,6 +443,8 @@ PRIMARY = [
                 "primary", "        alone = self.view.backup is None\n", "        alone = True\n"
             ),
         ),
+        search="a deposed primary",
+        states=463,
     ),
     Mutant(
         "an older confirm number proves a query",
@@ -420,6 +456,8 @@ PRIMARY = [
                 "            waiting.confirm = self._confirm\n",
             ),
         ),
+        search="a deposed primary that was asked before",
+        states=322,
     ),
     Mutant(
         "echoes outlive a view",
@@ -431,6 +469,8 @@ PRIMARY = [
                 "        self._confirm = 0\n        self._repeat = False\n        for",
             ),
         ),
+        search="deposed in a later view than it was asked in",
+        states=310,
     ),
     Mutant(
         "answered before the backup has it",
@@ -443,6 +483,7 @@ PRIMARY = [
                 "            self._commit(self._ordered_end)\n        self._replies",
             ),
         ),
+        seed=0,
     ),
     Mutant(
         "giving up on a silent backup",
@@ -458,6 +499,7 @@ PRIMARY = [
                 "                self._commit(self._ordered_end)\n",
             ),
         ),
+        seed=0,
     ),
     Mutant(
         "the transfer is skipped for a former backup",
@@ -485,6 +527,7 @@ PRIMARY = [
                 "                self.role.installed = known\n",
             ),
         ),
+        seed=3,
     ),
     Mutant(
         "stamps of the local clock alone",
@@ -496,6 +539,7 @@ PRIMARY = [
                 'self._ordered_stamp = self._stamps(b"")',
             ),
         ),
+        seed=0,
     ),
     Mutant(
         "a new stamp for each sending",
@@ -508,6 +552,7 @@ PRIMARY = [
                 "                self._stamps(batch.stamp) if batch.operations else b'',\n",
             ),
         ),
+        seed=0,
     ),
     Mutant(
         "a new primary forgets the last stamp",
@@ -519,6 +564,7 @@ PRIMARY = [
                 '        self._ordered_stamp = b""\n',
             ),
         ),
+        seed=0,
     ),
     Mutant(
         "the stamp is left out of the transfer",
@@ -530,6 +576,7 @@ PRIMARY = [
                 "        self.machine.loaded()\n        self.op = op\n",
             ),
         ),
+        seed=0,
     ),
     Mutant(
         "a command is executed before a query that precedes it is answered",
@@ -541,6 +588,8 @@ PRIMARY = [
                 "                item.position = self._ordered_end\n",
             ),
         ),
+        search="pipelined",
+        states=2296,
     ),
 ]
 
@@ -555,6 +604,7 @@ BACKUP = [
                 "        if False:  # what is installed is never discarded",
             ),
         ),
+        seed=3,
     ),
     Mutant(
         "pieces of two transfers are mixed",
@@ -568,6 +618,7 @@ BACKUP = [
                 "                self.role._gathering = getattr(former, '_gathering', None)\n",
             ),
         ),
+        seed=12,
     ),
     Mutant(
         "forwards are executed in the order of arrival",
@@ -579,16 +630,19 @@ BACKUP = [
                 "            False\n",
             ),
         ),
+        seed=3,
     ),
     Mutant(
         "repeats are filtered at the primary alone",
         "R24: “The backup … filters repeats itself.”",
         (change("backup", "forward.operations[max(skip, 0) :]", "forward.operations"),),
+        seed=0,
     ),
     Mutant(
         "forwards are executed before the state is installed",
         "R20: “Each command is wholly before or wholly after a state transfer.”",
         (change("backup", "        if not self.installed:\n", "        if False:\n"),),
+        survives="redundant as long as nothing is forwarded before the backup has confirmed that it is installed; needed once a primary serves while it fills (R33)",
     ),
     Mutant(
         "more is confirmed than executed",
@@ -600,6 +654,7 @@ BACKUP = [
                 "primary.incarnation, self.state.op + 1, self._echo",
             ),
         ),
+        seed=0,
     ),
     Mutant(
         "what is forwarded is confirmed, and executed later",
@@ -623,6 +678,7 @@ BACKUP = [
                 "self._echo",
             ),
         ),
+        seed=0,
     ),
     Mutant(
         "a snapshot labelled with an op number that it has not executed",
@@ -634,6 +690,7 @@ BACKUP = [
                 "        self.base = state.op + 1\n        self._source",
             ),
         ),
+        seed=0,
     ),
     Mutant(
         "a piece that is not the next is taken",
@@ -645,6 +702,7 @@ BACKUP = [
                 "        if piece.index < self.received:\n            return None\n",
             ),
         ),
+        seed=3,
     ),
     Mutant(
         "the session table is left out of the transfer",
@@ -657,6 +715,7 @@ BACKUP = [
                 "",
             ),
         ),
+        seed=0,
     ),
     Mutant(
         "results are left out of the transfer",
@@ -669,6 +728,7 @@ BACKUP = [
                 "",
             ),
         ),
+        seed=0,
     ),
 ]
 
@@ -683,6 +743,7 @@ SESSIONS = [
                 "        entry.raise_floor(number)\n",
             ),
         ),
+        seed=0,
     ),
     Mutant(
         "gaps are accepted in a session",
@@ -691,6 +752,7 @@ SESSIONS = [
             change("intake", "        elif number != taken + 1:\n", "        elif False:\n"),
             change("sessions", "        if number != entry.last + 1:\n", "        if False:\n"),
         ),
+        seed=3,
     ),
     Mutant(
         "the table does not filter repeats",
@@ -704,6 +766,7 @@ SESSIONS = [
             change("sessions", "        if number != entry.last + 1:\n", "        if False:\n"),
             change("intake", "            self._taken[session] = number\n", "            pass\n"),
         ),
+        seed=0,
     ),
     Mutant(
         "an unknown session is made again by a delayed request",
@@ -723,6 +786,7 @@ SESSIONS = [
                 "        if number < entry.floor:",
             ),
         ),
+        seed=5,
     ),
     Mutant(
         "each repeat of an opening opens a session",
@@ -739,6 +803,7 @@ SESSIONS = [
                 "        known = self._state.sessions.opened_by(token)\n        if False:",
             ),
         ),
+        seed=7,
     ),
     Mutant(
         "sessions are evicted in another order at the copy that was filled",
@@ -756,6 +821,7 @@ SESSIONS = [
                 "        rows = values.unpack(piece)\n        self.__dict__['_filled'] = True\n",
             ),
         ),
+        seed=1,
     ),
     Mutant(
         "a client starts commands again in another session",
@@ -772,6 +838,7 @@ SESSIONS = [
                 "        self._forget_session()\n",
             ),
         ),
+        seed=16,
     ),
     Mutant(
         "a call that was given up leaves a gap",
@@ -787,6 +854,7 @@ SESSIONS = [
                 "                del self._commands[number]\n",
             ),
         ),
+        seed=6,
     ),
     Mutant(
         "a client says too early that it has results",
@@ -798,7 +866,10 @@ SESSIONS = [
                 "        return max(self._last_number, 1)\n",
             ),
         ),
+        seed=0,
     ),
 ]
 
-MUTANTS = [*VIEW_SERVICE, *REPLICA, *PRIMARY, *BACKUP, *SESSIONS]
+_ALL = (*VIEW_SERVICE, *REPLICA, *PRIMARY, *BACKUP, *SESSIONS)
+MUTANTS = [mutant for mutant in _ALL if not mutant.survives]
+SURVIVORS = [mutant for mutant in _ALL if mutant.survives]
