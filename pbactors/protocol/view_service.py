@@ -131,12 +131,15 @@ class ViewService(Core):
             out.emit(Ignored(Ping, "a superseded incarnation"))
             out.send(source, Superseded(source.incarnation, server.incarnation))
             return
+        stuck = self._stuck()
         reason = self._hear(source, ping, server)
         if reason is not None:
             out.emit(Ignored(Ping, reason))
             return
         self._note_ack(source, ping, out)
         self._advance(out)
+        if self._stuck() != stuck:  # for example: a new life has pinged, so the former is gone
+            out.emit(RoleChanged(Role.VIEW_SERVER, self._describe()))
         self._reply(source, out)
 
     def _refuse_ping(self, source: Address, ping: Ping) -> tuple[Reason, str] | None:

@@ -131,9 +131,11 @@ class _Run:
         if self._recorder is not None:
             self._recorder.note(world, "", Sort.FAULT, "all faults end")
         agenda.run(agenda.now_ms + self._settle_ms, lambda: self._callers.done)
+        if self._plan.absence and recoverable(world):
+            self._lose_one()
+            # The other member may be taken for dead just then (R9), and the dead one be promoted.
+            agenda.run(agenda.now_ms + self._settle_ms, lambda: False)
         if recoverable(world):
-            if self._plan.absence:
-                self._lose_one()
             self._serve(agenda.now_ms)
             self._callers.read_all()
             self._serve(agenda.now_ms)

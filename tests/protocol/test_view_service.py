@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from pbactors.protocol.core import Emit, RoleChanged
+
 from .hand_driven import Named, Servers, acknowledged_pair
 
 DEAD_PINGS = 5  # the dead interval of the MIT suite is five ping intervals
@@ -161,3 +163,20 @@ def test_DV9_dead_backup_removed() -> None:
     """(1, 2, 2) acked; two checks with 1 only. Assert (1, none, 3)."""
     servers = acknowledged_pair()
     assert servers.checks(2, "1") == ("1", None, 3)
+
+
+def test_it_tells_people_at_once_that_the_state_is_gone() -> None:
+    """The log went on to say "waiting for 1" after the last holder of the state had come back
+    empty, since only ping checks told people anything.
+    """
+    servers = Servers()
+    servers.ping("1", 0)
+    servers.ping("1", 1)
+    servers.checks(2)
+    servers.effects.clear()
+    servers.restart("1")
+    servers.ping("1", 0)
+    told = [effect.event for effect in servers.effects if isinstance(effect, Emit)]
+    assert [event.state for event in told if isinstance(event, RoleChanged)] == [
+        "stuck: last holder of the state is gone; 'pbactors abandon' forms a new, empty cluster"
+    ]

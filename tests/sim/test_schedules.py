@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pbactors.machines.kv import KeyValueStore
-from pbactors.sim import Campaign, Tally
+from pbactors.sim import Campaign, Tally, simulate
 
 SEEDS = range(1_000)
 LONG_SEEDS = range(1_000, 21_000)
@@ -26,6 +26,15 @@ def test_no_promise_breaks_in_a_thousand_schedules() -> None:
     assert tally.schedules == len(SEEDS)
     assert tally.counted >= 0.9 * len(SEEDS)
     assert tally.outcomes["served"] > tally.outcomes["stuck"] > 0
+
+
+def test_a_member_dies_just_when_the_other_is_taken_for_dead() -> None:
+    """R9: “A live server can be declared dead, and nothing may break then.” With two dead pings the
+    primary was 0.2 ms late, and its backup, promoted for it, had just died for good. The state is
+    gone, as the rules have it; the simulator had claimed progress.
+    """
+    report = simulate(KeyValueStore, 2451)
+    assert (report.violation, report.outcome) == (None, "stuck")
 
 
 @pytest.mark.long
