@@ -76,15 +76,15 @@ class Loopback:
 
     def cut(self, cut: Cut) -> None:
         """Refuse: there are no links."""
-        raise NotImplementedError("links on one host cannot be cut")
+        raise RuntimeError("links on one host cannot be cut")
 
     def mend(self, cut: Cut) -> None:
         """Refuse: there are no links."""
-        raise NotImplementedError("links on one host cannot be cut")
+        raise RuntimeError("links on one host cannot be cut")
 
     def slow(self, host: str, kilobits_per_second: int | None) -> None:
         """Refuse: there are no links."""
-        raise NotImplementedError("links on one host cannot be slowed")
+        raise RuntimeError("links on one host cannot be slowed")
 
 
 class SeparateHosts:
