@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import PBACTORS, free_topology, running, wait_until
+from tests.processes import PBACTORS, free_topology, pid_is_alive, running, wait_until
 
 from .shell import example_in, pbactors, pids_of, result_of, status_of, up, view_of
 
@@ -31,6 +31,9 @@ def stuck_cluster(folder: Path, replicas: int = 1) -> Iterator[Path]:
             os.kill(pids[name], signal.SIGSTOP)  # so that neither sees the other go
         for name in names:
             os.kill(pids[name], signal.SIGKILL)
+        for name in names:  # until it is gone its addresses are taken
+            pid = pids[name]
+            wait_until(lambda pid=pid: not pid_is_alive(pid), what=f"{name} has ended")
         with running([*PBACTORS, "node", topology, names[0]]) as back:
             back.wait_for("joined cluster")
             wait_until(lambda: is_stuck(topology), what="the view server says that it is stuck")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,7 @@ import pbactors
 from pbactors.heartbeat import Record, ViewSummary
 from pbactors.workload import Invocation
 from tests.storm.cluster import VIEW_SERVER, Cluster
-from tests.storm.history import HistoryWriter, StormLoad, answers_after, read_folder, round_of
+from tests.storm.history import HistoryWriter, StormLoad, answered_since, read_folder, round_of
 from tests.storm.hosts import Hosts
 from tests.storm.nemeses import Nemeses, NotNow
 from tests.storm.schedule import Strike
@@ -31,9 +32,6 @@ PATIENCE_S: Final = 2.0
 LOOK_EVERY_S: Final = 0.25
 STUCK_WITHIN_S: Final = 30.0
 STUCK_FOR_S: Final = 3.0
-SLOW_CLIENT_S: Final = 1.0
-"""How long a client may take to write down an answer that it has."""
-
 INTERVAL_S: Final = 0.02
 
 
@@ -239,19 +237,28 @@ class Conductor:
         self._stays_stuck()
 
     def _stays_stuck(self) -> None:
-        """A cluster whose state is gone says so and answers nothing."""
-        time.sleep(SLOW_CLIENT_S)
+        """A cluster whose state is gone says so and answers nothing that is asked from now on.
+
+        What was asked before may have been answered before; a client may be late to read it.
+        """
         since_ns = time.monotonic_ns()
-        until_s = time.monotonic() + STUCK_FOR_S
-        while time.monotonic() < until_s:
-            server = self._view_server()
-            if not server.stuck:
-                raise WentWrong(f"it was stuck for good, but then said: {server.state}")
-            time.sleep(INTERVAL_S)
+        with pbactors.connect(self._cluster.topology) as cluster:
+            load, probe = StormLoad.machine, Invocation("increment", ("stuck", 1))
+            method = getattr(load, probe.method)
+            future = cluster.submit(method, *probe.arguments, timeout_s=STUCK_FOR_S)
+            until_s = time.monotonic() + STUCK_FOR_S
+            while time.monotonic() < until_s:
+                server = self._view_server()
+                if not server.stuck:
+                    raise WentWrong(f"it was stuck for good, but then said: {server.state}")
+                time.sleep(INTERVAL_S)
+            with suppress(pbactors.NotSent, pbactors.OutcomeUnknown):
+                answer = future.get()
+                raise WentWrong(f"{probe} came to {answer!r} although the state was gone")
         self._cluster.end_clients()
-        late = answers_after(self._folder, since_ns)
-        if late:
-            raise WentWrong(f"{late} calls were answered although the state was gone")
+        answered = answered_since(self._folder, since_ns)
+        if answered:
+            raise WentWrong(f"{answered} calls were answered although the state was gone")
 
     def _view_server(self) -> Record:
         record = self._look().get(VIEW_SERVER)

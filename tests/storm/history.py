@@ -20,7 +20,7 @@ from pbactors.linearizability import Call
 from pbactors.workload import Invocation
 from pbactors.workload.texts import MixedWorkload
 
-__all__ = ["ROUND_S", "HistoryWriter", "StormLoad", "answers_after", "read_folder", "round_of"]
+__all__ = ["ROUND_S", "HistoryWriter", "StormLoad", "answered_since", "read_folder", "round_of"]
 
 ROUND_S: Final = 5.0
 """After so many seconds the clients turn to other keys: short histories are quick to judge."""
@@ -118,12 +118,12 @@ def read_folder(folder: Path) -> list[Call]:
     ]
 
 
-def answers_after(folder: Path, moment_ns: int) -> int:
-    """Return how many calls were answered after a moment, which is one of the monotonic clock."""
+def answered_since(folder: Path, moment_ns: int) -> int:
+    """Return how many calls that began after a moment of the monotonic clock were answered."""
     return sum(
-        entry.get("ended_ns", 0) > moment_ns
+        call.began > moment_ns and call.ended is not None
         for path in folder.glob(f"*{_SUFFIX}")
-        for entry in _entries(path)
+        for call in _read(path)
     )
 
 

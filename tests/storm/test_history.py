@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from random import Random
@@ -10,7 +11,7 @@ import pytest
 
 from pbactors.linearizability import Call
 from pbactors.workload import Invocation
-from tests.storm.history import HistoryWriter, StormLoad, answers_after, read_folder
+from tests.storm.history import HistoryWriter, StormLoad, answered_since, read_folder
 from tests.storm.verdict import judge_calls, summary, without_a_seen_write
 
 WORKERS = 3
@@ -111,7 +112,16 @@ def test_what_was_never_sent_is_no_call(tmp_path: Path) -> None:
     assert read_folder(tmp_path) == []
 
 
-def test_answers_after_a_moment_are_counted(tmp_path: Path) -> None:
-    calls = stored(tmp_path)
-    assert answers_after(tmp_path, 0) == len(calls)
-    assert answers_after(tmp_path, 1 << 62) == 0
+def test_only_calls_since_a_moment_that_were_answered_are_counted(tmp_path: Path) -> None:
+    writer = HistoryWriter(tmp_path / "client.history")
+    get = Invocation("get", ("register0/0",))
+    earlier = writer.began("worker 0", get)
+    moment_ns = time.monotonic_ns()
+    later, pending = writer.began("worker 0", get), writer.began("worker 0", get)
+    assert pending > later
+    writer.ended(earlier, None)
+    assert answered_since(tmp_path, moment_ns) == 0
+    writer.ended(later, None)
+    writer.close()
+    assert answered_since(tmp_path, moment_ns) == 1
+    assert answered_since(tmp_path, 0) == 2
