@@ -37,6 +37,7 @@ RECORD_MS: Final = 5000
 """How long a node goes on recording when nobody asks any more."""
 
 _LAST_WORDS_S: Final = 2.0
+"""How long the last answers may fail to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class _Round:
         self._transport = transport
         self._tapes = tapes
         self._asked_s: dict[str, float] = {}  # who has not answered since
+        self._heard_s = 0.0  # when somebody answered last
 
     def run(
         self, seconds: float, stop: Callable[[], bool], progress: Callable[[float], None]
@@ -115,16 +117,22 @@ class _Round:
         self._fetch_the_rest()
 
     def _fetch_the_rest(self) -> None:
-        """Ask everybody who answers for what is left, and end their recording."""
-        now_ms = _now_ms()
+        """Ask everybody for what is left, and end their recording; wait for those who answer."""
         self._asked_s.clear()
+        stopped_ms = _now_ms()
         for name, tape in self._tapes.items():
-            tape.end(now_ms)
-            if tape.heard_ms is not None and not tape.is_silent(now_ms):
+            if tape.heard_ms is not None:
                 self._ask(name, 0)
-        until_s = time.monotonic() + _LAST_WORDS_S
-        while self._asked_s and time.monotonic() < until_s:
-            self._listen(until_s, 0)
+        self._heard_s = time.monotonic()
+        while self._is_owed_an_answer(stopped_ms):
+            self._listen(time.monotonic() + ASK_EVERY_S, 0)
+        for tape in self._tapes.values():
+            tape.end(stopped_ms)
+
+    def _is_owed_an_answer(self, stopped_ms: float) -> bool:
+        """Tell whether a node that lives owes an answer, and answers have not ceased to come."""
+        pending = any(not self._tapes[name].is_silent(stopped_ms) for name in self._asked_s)
+        return pending and time.monotonic() < self._heard_s + _LAST_WORDS_S
 
     def _ask(self, name: str, record_ms: int) -> None:
         """Ask a node, unless it still has time to answer."""
@@ -144,6 +152,7 @@ class _Round:
                     tape = self._tapes[received.node]
                     tape.take(header.incarnation, message, _now_ms())
                     self._asked_s.pop(tape.name, None)
+                    self._heard_s = time.monotonic()
                     if tape.left:
                         self._ask(tape.name, record_ms)
             except (MalformedMessage, ValueError):

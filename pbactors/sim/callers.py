@@ -20,7 +20,7 @@ from pbactors.workload import Invocation, Workload, outcome_of
 
 __all__ = ["Callers", "Made"]
 
-_WINDOWS = (1, 2, 4, 8, 8)
+_WINDOWS = (1, 2, 2, 4, 8)
 _READER = "reader"
 _DRAWS_MAX = 20
 """How often a call is drawn again for a client that only reads."""

@@ -75,7 +75,7 @@ class Plan:
         random = Random(f"{seed}/plan")
         timing = _draw_timing(random)
         dead_ms = timing.dead_interval_ms
-        horizon_ms = max(round(operations * random.uniform(1.2, 3.5)), 4 * dead_ms)
+        horizon_ms = max(round(operations * random.uniform(0.8, 2.4)), 4 * dead_ms)
         return cls(
             seed=seed,
             replicas=random.choice((2, 3, 3, 3, REPLICAS_MAX)),

@@ -134,7 +134,7 @@ class _Run:
         if self._plan.absence and recoverable(world):
             self._lose_one()
             # The other member may be taken for dead just then (R9), and the dead one be promoted.
-            agenda.run(agenda.now_ms + self._settle_ms, lambda: False)
+            agenda.run(agenda.now_ms + 4 * self._plan.timing.dead_interval_ms)
         if recoverable(world):
             self._serve(agenda.now_ms)
             self._callers.read_all()

@@ -71,7 +71,9 @@ class Tape:
         return self.heard_ms is not None and now_ms - self.heard_ms > SILENT_MS
 
     def end(self, now_ms: float) -> None:
-        """Note that the node does not answer any more, if so."""
+        """Take what was not fetched for missed; note that the node does not answer, if so."""
+        self.missed += self.left
+        self.left = 0
         if self.is_silent(now_ms):
             self._note(Sort.STOPPED, "does not answer any more")
 

@@ -53,7 +53,7 @@ VIEW_SERVICE = [
                 "",
             ),
         ),
-        seed=3,
+        seed=4,
     ),
     Mutant(
         "ack on an old number",
@@ -126,7 +126,7 @@ VIEW_SERVICE = [
                 "        if False:\n            return None",
             ),
         ),
-        seed=0,
+        seed=5,
     ),
     Mutant(
         "a restart goes unnoticed",
@@ -142,7 +142,7 @@ VIEW_SERVICE = [
                 "        return server is None or self._dead(server)",
             ),
         ),
-        seed=1,
+        seed=0,
     ),
     Mutant(
         "a restarted backup is promoted",
@@ -167,7 +167,7 @@ VIEW_SERVICE = [
                 "            if self._restarted(view.backup):\n                return None",
             ),
         ),
-        seed=3,
+        seed=0,
     ),
     Mutant(
         "promotion before it is heard",
@@ -202,7 +202,7 @@ VIEW_SERVICE = [
                 "view", "        if after.primary not in before.members():", "        if False:"
             ),
         ),
-        seed=3,
+        seed=0,
     ),
     Mutant(
         "a view is announced before it is durable",
@@ -216,7 +216,7 @@ VIEW_SERVICE = [
                 "        out.persist(ViewRecord(self.cluster, after, False))",
             ),
         ),
-        seed=13,
+        seed=0,
     ),
     Mutant(
         "views are not stored",
@@ -228,7 +228,7 @@ VIEW_SERVICE = [
                 "",
             ),
         ),
-        seed=0,
+        seed=3,
     ),
     Mutant(
         "acks are not stored",
@@ -328,7 +328,7 @@ REPLICA = [
 ''',
             ),
         ),
-        seed=25,
+        seed=73,
     ),
     Mutant(
         "confirmations are not bound to a view",
@@ -383,7 +383,7 @@ REPLICA = [
                 "            self.role._intake._taken.update(getattr(self, '_former', {}))\n",
             ),
         ),
-        seed=5,
+        seed=11,
     ),
     Mutant(
         "pending commands outlive a deposition",
@@ -405,7 +405,7 @@ REPLICA = [
                 "                self.role._ordered_end = former._ordered_end\n",
             ),
         ),
-        seed=5,
+        seed=3,
     ),
     Mutant(
         "nothing is sent again",
@@ -417,7 +417,7 @@ REPLICA = [
                 "            pass\n",
             ),
         ),
-        seed=2,
+        seed=5,
     ),
     Mutant(
         "an older view is adopted",
@@ -499,7 +499,7 @@ PRIMARY = [
                 "                self._commit(self._ordered_end)\n",
             ),
         ),
-        seed=0,
+        seed=1,
     ),
     Mutant(
         "the transfer is skipped for a former backup",
@@ -527,7 +527,7 @@ PRIMARY = [
                 "                self.role.installed = known\n",
             ),
         ),
-        seed=3,
+        seed=0,
     ),
     Mutant(
         "stamps of the local clock alone",
@@ -604,7 +604,7 @@ BACKUP = [
                 "        if False:  # what is installed is never discarded",
             ),
         ),
-        seed=3,
+        seed=16,
     ),
     Mutant(
         "pieces of two transfers are mixed",
@@ -618,7 +618,7 @@ BACKUP = [
                 "                self.role._gathering = getattr(former, '_gathering', None)\n",
             ),
         ),
-        seed=12,
+        seed=40,
     ),
     Mutant(
         "forwards are executed in the order of arrival",
@@ -630,7 +630,7 @@ BACKUP = [
                 "            False\n",
             ),
         ),
-        seed=3,
+        seed=2,
     ),
     Mutant(
         "repeats are filtered at the primary alone",
@@ -702,7 +702,7 @@ BACKUP = [
                 "        if piece.index < self.received:\n            return None\n",
             ),
         ),
-        seed=3,
+        seed=5,
     ),
     Mutant(
         "the session table is left out of the transfer",
@@ -752,7 +752,7 @@ SESSIONS = [
             change("intake", "        elif number != taken + 1:\n", "        elif False:\n"),
             change("sessions", "        if number != entry.last + 1:\n", "        if False:\n"),
         ),
-        seed=3,
+        seed=0,
     ),
     Mutant(
         "the table does not filter repeats",
@@ -803,7 +803,7 @@ SESSIONS = [
                 "        known = self._state.sessions.opened_by(token)\n        if False:",
             ),
         ),
-        seed=7,
+        seed=5,
     ),
     Mutant(
         "sessions are evicted in another order at the copy that was filled",
@@ -821,7 +821,7 @@ SESSIONS = [
                 "        rows = values.unpack(piece)\n        self.__dict__['_filled'] = True\n",
             ),
         ),
-        seed=1,
+        seed=0,
     ),
     Mutant(
         "a client starts commands again in another session",
@@ -838,7 +838,7 @@ SESSIONS = [
                 "        self._forget_session()\n",
             ),
         ),
-        seed=16,
+        seed=7,
     ),
     Mutant(
         "a call that was given up leaves a gap",
@@ -854,7 +854,7 @@ SESSIONS = [
                 "                del self._commands[number]\n",
             ),
         ),
-        seed=6,
+        seed=19,
     ),
     Mutant(
         "a client says too early that it has results",

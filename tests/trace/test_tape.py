@@ -71,6 +71,13 @@ def test_who_is_silent_in_the_end_has_stopped() -> None:
     assert tape.moments[-1].sort is Sort.STOPPED
 
 
+def test_what_was_not_fetched_in_the_end_is_missed() -> None:
+    tape = Tape("a", 100)
+    tape.take(LIFE, Moments(1, 7, piece(1, "a").lines), 1000)
+    tape.end(1001)
+    assert (texts(tape), tape.missed) == ("a", 7)
+
+
 def test_a_tape_is_bounded() -> None:
     tape = Tape("a", 3)
     tape.take(LIFE, piece(1, "abcdef"), 1000)
