@@ -16,7 +16,17 @@ import click
 from pbactors.cli.machine import machine_argument, machine_named, workload_named, workload_option
 from pbactors.cli.progress import counting
 from pbactors.machines import StateMachine
-from pbactors.sim import OPERATIONS, Campaign, Plan, Report, Tally, minimise, simulate
+from pbactors.sim import (
+    HASH_SEEDS,
+    OPERATIONS,
+    Campaign,
+    Plan,
+    Report,
+    Tally,
+    WorkerDied,
+    minimise,
+    simulate,
+)
 from pbactors.trace import page, text
 from pbactors.workload import Workload
 
@@ -24,6 +34,11 @@ __all__ = ["sim"]
 
 MINIMISING_RUNS: Final = 250
 SEEDS: Final = 100
+
+HASHING_MATTERS: Final = (
+    "R26: this run goes another way in a process that hashes texts otherwise, as each process "
+    "does: the class depends on the order of a set, or on hash()"
+)
 
 
 @click.command(short_help="Simulate a cluster of a class under faults of every kind.")
@@ -166,55 +181,99 @@ class _Show:
 
     def many(self, campaign: Campaign) -> int:
         """Run many seeds; stop at the first ones that break a promise, and make one small."""
-        tally = Tally()
-        ended = False
         if not self._as_json:
             click.echo(_introduction(campaign))
-        try:
-            with (
-                counting("schedules", len(campaign.seeds)) as progress,
-                closing(campaign.run()) as shares,
-            ):
-                while (share := _next(shares)) is not None:
-                    tally.add_all(share)
-                    progress(tally.schedules)
-                    if tally.broken:
-                        break
-        except KeyboardInterrupt:
-            ended = True
-        smallest = None if ended or not tally.broken else self._minimised(campaign, tally)
+        tally = Tally()
+        smallest: Report | None = None
+        interrupted = not self._collect(campaign, tally)
+        if not self._as_json:
+            _print_table(tally, len(campaign.seeds), interrupted)
+        seed, reason = tally.broken[0] if tally.broken else (0, "")
+        if reason not in ("", HASHING_MATTERS) and not interrupted:
+            try:
+                smallest = self._minimised(campaign, seed)
+            except KeyboardInterrupt:
+                interrupted = True
         if self._as_json:
-            self._print_json(tally, smallest)
-        else:
-            _print_table(tally)
-            if smallest is not None:
-                self._tell_broken(tally, smallest)
-        if ended:
+            self._print_json(tally, smallest, interrupted)
+        elif reason == HASHING_MATTERS:
+            self._tell_hashing(seed)
+        elif reason:
+            self._tell_broken(seed, smallest, interrupted)
+        if smallest is not None:
+            self._draw(smallest)
+        if interrupted:
             raise click.Abort
         return 1 if tally.broken else 0
 
-    def _minimised(self, campaign: Campaign, tally: Tally) -> Report:
-        plan = Plan.draw(tally.broken[0][0], campaign.operations)
+    def _collect(self, campaign: Campaign, tally: Tally) -> bool:
+        """Add up the runs until a promise breaks. Returns False if a person ended that."""
+        try:
+            with (
+                counting("schedules", len(campaign.seeds)) as progress,
+                closing(campaign.run()) as tallies,
+            ):
+                while (one := _next(tallies)) is not None:
+                    tally.add_all(one)
+                    progress(tally.schedules)
+                    if tally.broken:
+                        break
+                else:
+                    self._note_hashing(campaign, tally)
+        except KeyboardInterrupt:
+            return False
+        except WorkerDied as error:
+            raise self._died(error) from error
+        return True
+
+    def _died(self, error: WorkerDied) -> click.ClickException:
+        return click.ClickException(
+            f"seed {error.item}: {error}. What the class does may have ended it, or its memory was "
+            f"used up; run it alone: {self._whole(error.item)}"
+        )
+
+    def _note_hashing(self, campaign: Campaign, tally: Tally) -> None:
+        seed = campaign.hashing_matters()
+        if seed is not None:
+            tally.broken.append((seed, HASHING_MATTERS))
+
+    def _tell_hashing(self, seed: int) -> None:
+        for number in HASH_SEEDS:
+            click.echo(f"replay    PYTHONHASHSEED={number} {self._whole(seed)} --trace")
+
+    def _whole(self, seed: int) -> str:
+        """Return the command that runs the whole plan of a seed."""
+        return shlex.join(["pbactors", "sim", *self._words, "--seed", str(seed)])
+
+    def _minimised(self, campaign: Campaign, seed: int) -> Report | None:
+        """Return the smallest run that breaks a promise; None if it breaks none this time."""
         with counting("runs to make it smaller", MINIMISING_RUNS) as progress:
-            broken = self._run(plan, tracing=False)
+            broken = self._run(Plan.draw(seed, campaign.operations), tracing=False)
+            if broken.violation is None:
+                return None
             with redirect_stdout(sys.stderr):
                 smallest = minimise(
                     self._machine, broken, self._workload, MINIMISING_RUNS, progress
                 )
-        return self._run(smallest.plan, tracing=True)
+        told = self._run(smallest.plan, tracing=True)
+        return None if told.violation is None else told
 
-    def _tell_broken(self, tally: Tally, smallest: Report) -> None:
-        seed, violation = tally.broken[0]
-        click.echo(f"\nBROKEN    seed {seed}: {violation}\n")
-        click.echo("Made as small as it gets:")
-        click.echo(smallest.plan)
-        if smallest.trace is not None:
-            click.echo(text.render(smallest.trace))
-        click.echo(_line(smallest))
-        click.echo(f"replay    {self._replay(smallest.plan)}")
-        self._draw(smallest)
+    def _tell_broken(self, seed: int, smallest: Report | None, interrupted: bool) -> None:
+        if smallest is not None:
+            click.echo("\nMade as small as it gets:")
+            click.echo(smallest.plan)
+            if smallest.trace is not None:
+                click.echo(text.render(smallest.trace))
+            click.echo(_line(smallest))
+            click.echo(f"replay    {self._replay(smallest.plan)}")
+        elif not interrupted:
+            click.echo(
+                "\nIt did not break again: the class does not do the same each time. Look for "
+                "random, time, uuid, id(), and the order of a set."
+            )
+        click.echo(f"in full   {self._whole(seed)}")
 
-    def _print_json(self, tally: Tally, smallest: Report | None) -> None:
+    def _print_json(self, tally: Tally, smallest: Report | None, interrupted: bool) -> None:
         found: dict[str, object] = {
             "schedules": tally.schedules,
             "counted": tally.counted,
@@ -226,16 +285,17 @@ class _Show:
             "outcomes": dict(tally.outcomes),
             "faults": dict(tally.faults.most_common()),
             "broken": [{"seed": seed, "violation": reason} for seed, reason in tally.broken],
+            "interrupted": interrupted,
         }
         if smallest is not None:
             found["smallest"] = _report_dict(smallest, self._replay(smallest.plan))
         click.echo(json.dumps(found, indent=2))
 
 
-def _next(shares: Iterator[Tally]) -> Tally | None:
-    """Return what the next group of seeds came to; what the class prints goes to stderr."""
+def _next(tallies: Iterator[Tally]) -> Tally | None:
+    """Return what the next seed came to; what the class prints goes to stderr."""
     with redirect_stdout(sys.stderr):
-        return next(shares, None)
+        return next(tallies, None)
 
 
 def _introduction(campaign: Campaign) -> str:
@@ -271,9 +331,9 @@ def _report_dict(report: Report, replay: str) -> dict[str, object]:
     }
 
 
-def _print_table(tally: Tally) -> None:
+def _print_table(tally: Tally, planned: int, interrupted: bool) -> None:
     outcomes = ", ".join(f"{count} {name}" for name, count in sorted(tally.outcomes.items()))
-    click.echo(f"schedules   {tally.schedules:,} ({tally.counted:,} counted): {outcomes}")
+    click.echo(f"schedules   {tally.schedules:,} ({tally.counted:,} counted): {outcomes or 'none'}")
     click.echo(
         f"operations  {tally.operations:,}, {tally.operations_per_cpu_s:,.0f} a core-second; "
         f"{tally.steps:,} steps"
@@ -281,5 +341,10 @@ def _print_table(tally: Tally) -> None:
     click.echo(f"views       {tally.views:,}")
     for name, count in sorted(tally.faults.items(), key=lambda pair: (-pair[1], pair[0])):
         click.echo(f"  {count:>9,}  {name}")
-    if not tally.broken:
+    if tally.broken:
+        seed, violation = tally.broken[0]
+        click.echo(f"\nBROKEN    seed {seed}: {violation}")
+    elif interrupted:
+        click.echo(f"verdict     interrupted after {tally.schedules:,} of {planned:,} schedules")
+    else:
         click.echo("verdict     every promise held")

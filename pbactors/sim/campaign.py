@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import multiprocessing
-import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Generator, Sequence
@@ -14,15 +10,19 @@ from dataclasses import dataclass, field
 from pbactors.machines.state_machine import StateMachine
 from pbactors.sim.plan import OPERATIONS
 from pbactors.sim.run import Report, simulate
+from pbactors.sim.workers import spread
 from pbactors.workload import Workload
 
-__all__ = ["COUNTED_FAULTS", "COUNTED_OPERATIONS", "Campaign", "Tally"]
+__all__ = ["COUNTED_FAULTS", "COUNTED_OPERATIONS", "HASH_SEEDS", "Campaign", "Tally"]
 
 COUNTED_OPERATIONS = 300
 COUNTED_FAULTS = 5
 """A schedule counts if it has at least so many client operations and kinds of fault."""
 
-_SHARE = 10
+HASH_SEEDS = (1, 2)
+"""Two ways of hashing texts, as ``PYTHONHASHSEED`` says."""
+
+_TWINS = 3
 
 
 @dataclass(slots=True)
@@ -101,33 +101,40 @@ class Campaign:
     jobs: int = 1
 
     def run(self) -> Generator[Tally, None, None]:
-        """Yield what single groups of seeds came to, as they end. Nothing goes on afterwards."""
-        shares = [self.seeds[at : at + _SHARE] for at in range(0, len(self.seeds), _SHARE)]
-        if self.jobs == 1 or len(shares) < 2:
-            for share in shares:
-                yield self.tally(share)
-            return
-        context = multiprocessing.get_context("spawn")  # forked threads and sockets help nobody
-        with context.Pool(min(self.jobs, len(shares)), _serve_campaign) as pool:
-            yield from pool.imap_unordered(self.tally, shares)
+        """Yield what single seeds came to, as they end. Nothing goes on afterwards.
 
-    def tally(self, seeds: Sequence[int]) -> Tally:
-        """Run some seeds in this process, one after the other."""
+        Raises:
+            WorkerDied: a process ended while it ran a seed.
+        """
+        if self.jobs == 1 or len(self.seeds) < 2:
+            yield from map(self.tally, self.seeds)
+        else:
+            yield from spread(self.tally, self.seeds, self.jobs)
+
+    def tally(self, seed: int) -> Tally:
+        """Run one seed in this process."""
         tally = Tally()
         began_s = time.process_time()
-        for seed in seeds:
-            tally.add(
-                simulate(self.machine, seed, operations=self.operations, workload=self.workload)
-            )
+        tally.add(self._simulate(seed))
         tally.cpu_s = time.process_time() - began_s
         return tally
 
+    def hashing_matters(self) -> int | None:
+        """Return a seed that goes another way in a process that hashes texts otherwise, or None.
 
-def _serve_campaign() -> None:
-    """Prepare a process: Ctrl-C reaches the whole group, and the first process ends the others;
-    what the class prints must not stand among results.
-    """
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)  # a run makes much and leaves little
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.stdout = sys.stderr
+        All copies of a simulated run live in one process, where a set of texts has one order;
+        those of a cluster do not.
+
+        Raises:
+            WorkerDied: a process ended while it ran a seed.
+        """
+        seeds = self.seeds[:_TWINS]
+        ways = [dict(spread(self.digest, seeds, 1, hash_seed)) for hash_seed in HASH_SEEDS]
+        return next((seed for seed in seeds if ways[0][seed] != ways[1][seed]), None)
+
+    def digest(self, seed: int) -> tuple[int, int]:
+        """Return a seed, and the digest of its run in this process."""
+        return seed, self._simulate(seed).digest
+
+    def _simulate(self, seed: int) -> Report:
+        return simulate(self.machine, seed, operations=self.operations, workload=self.workload)

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 
 from pbactors.ensemble import VIEW_SERVER
@@ -99,7 +101,16 @@ def simulate(
         outcome = run.run()
     except Violation as violation:
         return run.report("broken", str(violation))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the class and its workload are anybody's
+        return run.report("broken", _told(error))
     return run.report(outcome, None)
+
+
+def _told(error: BaseException) -> str:
+    """Return an error that no core raised, with the place where it was raised."""
+    *_, frame = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frame.filename).name}:{frame.lineno}, {frame.name}"
+    return f"{type(error).__name__} at {place}: {error}"
 
 
 class _Run:
