@@ -173,8 +173,9 @@ class _Search:
         """
         twins, latest = {}, dict[str, int]()
         for number in self._pending:
-            asked = repr(self._calls[number].operation)
-            if asked in latest:
+            operation = self._calls[number].operation
+            asked = repr(operation)
+            if asked in latest and self._calls[latest[asked]].operation == operation:
                 twins[number] = latest[asked]
             latest[asked] = number
         return twins

@@ -18,7 +18,14 @@ from pbactors.machines import StateMachine
 from pbactors.node import load_machine
 from pbactors.topology import Topology
 
-__all__ = ["class_of", "clock", "command_line", "topology_argument", "write_nowhere"]
+__all__ = [
+    "class_of",
+    "clock",
+    "command_line",
+    "refuse_missing_folders",
+    "topology_argument",
+    "write_nowhere",
+]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -77,3 +84,14 @@ def write_nowhere() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
+
+
+def refuse_missing_folders(*paths: Path | None) -> None:
+    """Find out before long work what would spoil its end.
+
+    Raises:
+        click.UsageError: a folder to write into is not there.
+    """
+    for path in paths:
+        if path is not None and not path.absolute().parent.is_dir():
+            raise click.UsageError(f"{path}: there is no folder {str(path.parent)!r}")

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from pbactors.cli.arguments import refuse_missing_folders
 from pbactors.cli.machine import (
     machine_argument,
     machine_named,
@@ -67,11 +68,13 @@ def _count(
 @click.option("--states", type=click.IntRange(min=1), default=1_000_000, show_default=True)
 @click.option("--seconds", type=click.FloatRange(min=0), metavar="S", help="End after this time.")
 @click.option(
-    "--picture", type=click.Path(dir_okay=False), help="Draw the way to a broken promise."
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw the way to a broken promise.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object and nothing else.")
 def explore(
-    machine: str, workload: str | None, picture: str | None, as_json: bool, **options: Any
+    machine: str, workload: str | None, picture: Path | None, as_json: bool, **options: Any
 ) -> int:
     """Visit every state that a small cluster of MACHINE can get into, and check each.
 
@@ -85,6 +88,7 @@ def explore(
     Example:
       pbactors explore pbactors.machines.kv:KeyValueStore --calls 1 --restarts 1
     """
+    refuse_missing_folders(picture)
     cls = machine_named(machine)
     load = workload_named(cls, workload)
     loads = loads_from(load, options["clients"], options["calls"], options["seed"])
@@ -93,8 +97,19 @@ def explore(
     if not as_json:
         _introduce(scenario, bounds)
     began_s = time.monotonic()
-    with counting("states", options["states"]) as progress:
-        found = _explore(scenario, bounds, options, progress)
+    seen = 0
+
+    def note(states: int) -> None:
+        nonlocal seen
+        seen = states
+        progress(states)
+
+    try:
+        with counting("states", options["states"]) as progress:
+            found = _explore(scenario, bounds, options, note)
+    except KeyboardInterrupt:
+        click.echo(f"verdict   interrupted after {seen:,} states; no promise broke", err=as_json)
+        raise click.Abort from None
     seconds = time.monotonic() - began_s
     if as_json:
         click.echo(json.dumps(_to_dict(found, seconds), indent=2))
@@ -104,7 +119,7 @@ def explore(
         return 0
     if picture is not None:
         drawn = page.render(tell(scenario.space, found), machine)
-        Path(picture).write_text(drawn, encoding="utf-8")
+        picture.write_text(drawn, encoding="utf-8")
         click.echo(f"The picture is {picture}.", err=True)
     return 1
 

@@ -63,10 +63,22 @@ def workload_named(machine: type[StateMachine], name: str | None) -> Workload:
         try:
             with contextlib.redirect_stdout(sys.stderr):  # a class without one is tried out
                 return workload_for(machine)
-        except TypeError as error:
-            raise click.UsageError(str(error)) from None
+        except (Exception, SystemExit) as error:
+            text = str(error)
+            if not isinstance(error, TypeError) or not text.startswith(f"{machine.__name__}."):
+                text = _cannot_be_tried(machine, error)
+            raise click.UsageError(text) from error
     fitting = [known for known, load in WORKLOADS.items() if issubclass(machine, load.machine)]
     if name not in fitting:
         choice = ", ".join(fitting) or f"none fits {machine.__name__}; leave the option out"
         raise click.UsageError(f"--workload is {name!r}. Expected one of: {choice}")
     return WORKLOADS[name]
+
+
+def _cannot_be_tried(machine: type[StateMachine], error: BaseException) -> str:
+    """Return why a class cannot be called by anybody, from what it raised."""
+    return (
+        f"{machine.__name__} cannot be tried out, it raised {type(error).__name__}: {error}. "
+        "Expected an __init__ that takes no arguments, commands and queries that may be called at "
+        "any time, and a workload(), if there is one, that returns a Workload of this class"
+    )

@@ -13,6 +13,7 @@ from typing import Final
 
 import click
 
+from pbactors.cli.arguments import refuse_missing_folders
 from pbactors.cli.machine import machine_argument, machine_named, workload_named, workload_option
 from pbactors.cli.progress import counting
 from pbactors.machines import StateMachine
@@ -60,7 +61,9 @@ HASHING_MATTERS: Final = (
 @click.option("--json", "as_json", is_flag=True, help="One JSON object and nothing else.")
 @click.option("--trace", "tell", is_flag=True, help="With --seed: print everything that happened.")
 @click.option(
-    "--picture", type=click.Path(dir_okay=False), help="Draw the run that breaks a promise."
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw the run that breaks a promise.",
 )
 def sim(
     machine: str,
@@ -73,7 +76,7 @@ def sim(
     jobs: int | None,
     as_json: bool,
     tell: bool,
-    picture: str | None,
+    picture: Path | None,
 ) -> int:
     """Run clusters of MACHINE in virtual time, each from a seed, and judge every step.
 
@@ -96,6 +99,7 @@ def sim(
         )
     if seed is not None and (seeds is not None or first is not None):
         raise click.UsageError("--seed is one run; --seeds and --first are many. Give one of them")
+    refuse_missing_folders(picture)
     cls = machine_named(machine)
     load = None if workload is None else workload_named(cls, workload)
     if load is None:
@@ -129,7 +133,7 @@ class _Show:
         workload: Workload | None,
         words: list[str],
         as_json: bool,
-        picture: str | None,
+        picture: Path | None,
     ) -> None:
         self._machine = machine
         self._workload = workload
@@ -163,8 +167,8 @@ class _Show:
 
     def _draw(self, report: Report) -> None:
         if self._picture is not None and report.trace is not None:
-            drawn = page.render(report.trace, f"Seed {report.plan.seed}")
-            Path(self._picture).write_text(drawn, encoding="utf-8")
+            drawn = page.render(report.trace, f"{self._machine.__name__}, seed {report.plan.seed}")
+            self._picture.write_text(drawn, encoding="utf-8")
             click.echo(f"The picture is {self._picture}.", err=True)
 
     def _replay(self, plan: Plan) -> str:
@@ -259,6 +263,7 @@ class _Show:
         return None if told.violation is None else told
 
     def _tell_broken(self, seed: int, smallest: Report | None, interrupted: bool) -> None:
+        click.echo(f"in full   {self._whole(seed)}")
         if smallest is not None:
             click.echo("\nMade as small as it gets:")
             click.echo(smallest.plan)
@@ -271,7 +276,6 @@ class _Show:
                 "\nIt did not break again: the class does not do the same each time. Look for "
                 "random, time, uuid, id(), and the order of a set."
             )
-        click.echo(f"in full   {self._whole(seed)}")
 
     def _print_json(self, tally: Tally, smallest: Report | None, interrupted: bool) -> None:
         found: dict[str, object] = {

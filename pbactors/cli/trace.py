@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from pbactors.cli.arguments import refuse_missing_folders
 from pbactors.cli.endings import signals_as_events
 from pbactors.cli.progress import counting
 from pbactors.record import Recording, record
@@ -65,7 +66,8 @@ def trace(
             "Expected either TOPOLOGY or --from FILE, for example: "
             "pbactors trace topology/local.toml --seconds 5"
         )
-    _refuse_missing_folders(out, as_lines)
+    refuse_missing_folders(out, as_lines)
+    _refuse_one_file_twice(out, as_lines, source)
     if source is not None:
         _write(_read(source), source.name, out, as_lines)
         return 0
@@ -81,15 +83,11 @@ def trace(
     return 0
 
 
-def _refuse_missing_folders(*paths: Path | None) -> None:
-    """Find out before the recording what would spoil its end.
-
-    Raises:
-        click.UsageError: a folder to write into is not there.
-    """
-    for path in paths:
-        if path is not None and not path.absolute().parent.is_dir():
-            raise click.UsageError(f"{path}: there is no folder {str(path.parent)!r}")
+def _refuse_one_file_twice(*paths: Path | None) -> None:
+    given = [path.absolute() for path in paths if path is not None]
+    for path in given:
+        if given.count(path) > 1:
+            raise click.UsageError(f"{path}: it is named twice. Expected a file for each option")
 
 
 def _record(plan: Topology, seconds: float) -> Recording:
@@ -123,7 +121,8 @@ def _write(found: Trace, title: str, out: Path, as_lines: Path | None) -> None:
             file.save(found, as_lines)
             click.echo(f"{as_lines}: the same as JSON lines")
     except OSError as error:
-        raise click.ClickException(f"{error.filename}: {error.strerror}") from error
+        where = error.filename or " or ".join(str(path) for path in (out, as_lines) if path)
+        raise click.ClickException(f"{where}: {error.strerror}") from error
 
 
 def _complain(recording: Recording) -> None:

@@ -8,6 +8,7 @@ started, over the links that this needs and no others; what follows is searched 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from random import Random
 
 from pbactors.config import Limits, Timing
@@ -18,6 +19,7 @@ from pbactors.explore.judge import Judge
 from pbactors.explore.node import Stage
 from pbactors.explore.search import Found, search
 from pbactors.explore.space import Space, State
+from pbactors.machines.calls import encode_call
 from pbactors.machines.state_machine import StateMachine, interface
 from pbactors.protocol.backup import Backup
 from pbactors.protocol.client import Client
@@ -95,6 +97,9 @@ class Scenario:
         dead_pings: after how many silent ping checks a server is dead.
         window: how many calls a client has under way at once.
 
+    Raises:
+        UnsupportedValue: a call cannot be sent.
+
     Attributes:
         loads: what each client calls.
         replicas: names of the replicas.
@@ -113,6 +118,8 @@ class Scenario:
         window: int = 1,
     ) -> None:
         ensemble = Ensemble(machine, replicas, Timing(dead_pings=dead_pings), limits)
+        for call in chain.from_iterable(loads.values()):
+            encode_call(call.method, call.arguments)  # what cannot be sent is refused here
         self.loads = loads
         self.replicas = tuple(replicas)
         self.space = Space(Stage(ensemble, loads, window))

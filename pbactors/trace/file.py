@@ -47,7 +47,7 @@ def load(path: str | Path) -> Trace:
         TraceUnreadable: a line is wrong; the text says which, and what was expected.
     """
     trace = Trace()
-    with Path(path).open(encoding="utf-8", errors="replace") as file:
+    with Path(path).open(encoding="utf-8-sig", errors="replace") as file:
         _check_first(path, file.readline(LINE_CHARACTERS_MAX))
         for number, line in enumerate(iter(lambda: file.readline(LINE_CHARACTERS_MAX), ""), 2):
             if not line.strip():
@@ -66,7 +66,7 @@ def _check_first(path: str | Path, line: str) -> None:
     except (ValueError, RecursionError):
         first = None
     version = first.get("pbactors trace") if isinstance(first, dict) else None
-    if version == VERSION:
+    if type(version) is int and version == VERSION:
         return
     found = "no trace" if version is None else f"a trace of version {version!r}"
     raise TraceUnreadable(f"{path}:1: this is {found}. Expected the line {json.dumps(_FIRST)}")
@@ -93,7 +93,7 @@ def from_line(line: str) -> Moment:
     if len(line) >= LINE_CHARACTERS_MAX:
         raise ValueError(f"a line of more than {LINE_CHARACTERS_MAX} characters")
     try:
-        values = json.loads(line)
+        values = json.loads(line, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"no JSON: {error}") from error
     if not isinstance(values, dict):
@@ -110,6 +110,10 @@ def from_line(line: str) -> Moment:
         _text("peer", values),
         _fields(values),
     )
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
 def _time_ms(values: dict[str, Any]) -> float:

@@ -157,7 +157,7 @@ def _lanes(moments: Sequence[Moment]) -> list[Lane]:
     for moment in moments:
         peers.add(moment.peer)
         if moment.sort is Sort.STATUS and moment.node:
-            sorts[moment.node] = _SORTS.get(moment.fields.get("role"), "replica")
+            sorts[moment.node] = _SORTS.get(str(moment.fields.get("role")), "replica")
         elif moment.node:
             sorts.setdefault(moment.node, "")
     silent = peers - sorts.keys() - {""}

@@ -84,13 +84,16 @@ class BankWorkload(Workload):
     def refuse_end(self, calls: Sequence[Call]) -> str | None:
         """No money appears or disappears, and no account is overdrawn."""
         balances = self.final_results(calls, "balance")
+        # A command without an answer may have taken effect between the last reads.
+        unsure = any(
+            call.ended is None and call.operation.method in self.commands for call in calls
+        )
         for (account,), held in balances.items():
             if not isinstance(held, int) or held < 0:
                 return f"{account} holds {held!r} in the end"
         for total in self.final_results(calls, "total").values():
-            if len(balances) == len(self.accounts) and total != sum(
-                map(_number, balances.values())
-            ):
+            one_by_one = sum(map(_number, balances.values()))
+            if not unsure and len(balances) == len(self.accounts) and total != one_by_one:
                 return f"all accounts hold {total!r} in the end, but one by one {balances}"
             reason = _refuse_total(_number(total), calls)
             if reason is not None:

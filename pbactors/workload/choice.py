@@ -39,4 +39,6 @@ def _own(machine: Any) -> Workload:
     made = machine.workload()
     if not isinstance(made, Workload):
         raise TypeError(f"{where}() returned {made!r}. Expected a Workload, {example}")
+    if not issubclass(machine, made.machine):
+        raise TypeError(f"{where}() calls {made.machine.__name__}. Expected {machine.__name__}")
     return made

@@ -128,7 +128,10 @@ class HintedWorkload(Workload):
     def part_of(self, invocation: Invocation) -> Hashable:
         """Return the value of the argument that names the part."""
         place = self._places.get(invocation.method)
-        return None if place is None else repr(invocation.arguments[place])
+        if place is None:
+            return None
+        argument = invocation.arguments[place]
+        return argument if isinstance(argument, Hashable) else repr(argument)
 
 
 # -- arguments by their hints -----------------------------------------------------------------

@@ -80,7 +80,9 @@ class SetWorkload(Workload):
                     if method == "add" and call.ended is not None:
                         sure.update(items)
             sure -= asked["remove"]
-            there = list(members) if isinstance(members, list) else []
+            if not isinstance(members, list) or not all(isinstance(item, str) for item in members):
+                return f"{name} holds {members!r} in the end, which is no list of items"
+            there = members
             if len(set(there)) != len(there):
                 return f"{name} holds an item twice: {there}"
             if not sure <= set(there) <= asked["add"]:

@@ -184,7 +184,10 @@ class CounterWorkload(_OnTexts):
         for key, value, commands in self.by_key(calls):
             least = sum(call.operation.arguments[1] for call in commands if call.ended is not None)
             unsure = [call.operation.arguments[1] for call in commands if call.ended is None]
-            number = int(str(value or 0))
+            text = str(value or 0)
+            if not text.lstrip("-").isdecimal():
+                return f"{key} is {value!r} in the end, which is no number"
+            number = int(text)
             if not is_a_sum(number - least, unsure):
                 return (
                     f"{key} is {number} in the end; {least} was acknowledged, and "

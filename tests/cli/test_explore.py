@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
+
+from tests.processes import PBACTORS, running
 
 from .shell import pbactors
 
@@ -60,6 +63,33 @@ def test_a_class_of_ones_own_is_found_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ("raise SystemExit(0)", "it raised SystemExit: 0"),
+        ("raise ValueError('no')", "it raised ValueError: no"),
+    ],
+)
+def test_a_class_that_nobody_can_make_is_no_success(body: str, error: str, tmp_path: Path) -> None:
+    lines = ["from pbactors import StateMachine, command", "class Odd(StateMachine):"]
+    lines += ["    def __init__(self):", f"        {body}"]
+    lines += ["    @command", "    def go(self) -> None: ..."]
+    (tmp_path / "odd.py").write_text("\n".join(lines))
+    for words in (["explore", "odd:Odd"], ["sim", "odd:Odd", "--seeds", "1"]):
+        finished = pbactors(*words, cwd=tmp_path)
+        assert finished.exit_code == 2, finished
+        assert error in " ".join(finished.stderr.split())
+
+
+def test_ctrl_c_tells_how_far_it_came() -> None:
+    with running([*PBACTORS, "explore", KV, "--restarts", "1"]) as process:
+        process.wait_for("bounds  ")
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+        assert "verdict   interrupted after " in process.stdout
+        assert "Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize(
     ("words", "error"),
     [
         (["kv"], "MACHINE is 'kv'. Expected module:Class"),
@@ -67,6 +97,7 @@ def test_a_class_of_ones_own_is_found_out(tmp_path: Path) -> None:
         ([KV, "--workload", "bank"], "--workload is 'bank'. Expected one of: kv, register"),
         ([KV, "--replicas", "0"], "Invalid value for '--replicas'"),
         ([KV, "--begin", "middle"], "Invalid value for '--begin'"),
+        ([KV, "--picture", "nowhere/x.html"], "there is no folder 'nowhere'"),
     ],
 )
 def test_wrong_usage_is_explained(words: list[str], error: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import PBACTORS, running
+from tests.processes import PBACTORS, children_of, pid_is_alive, running, wait_until
 
 from .shell import pbactors
 
@@ -32,6 +32,40 @@ class Dice(StateMachine):
     @query
     def total(self) -> int:
         return sum(self.thrown)
+"""
+
+HASHED = """
+from pbactors import StateMachine, command
+
+
+class Draw(StateMachine):
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    @command
+    def put(self, name: str) -> None:
+        self.names.append(name)
+
+    @command
+    def any(self) -> str:
+        return "".join(set(self.names))
+"""
+BOMB = """
+import os
+import signal
+from pbactors import StateMachine, command
+
+
+class Bomb(StateMachine):
+    def __init__(self) -> None:
+        self.count = 0
+
+    @command
+    def add(self) -> int:
+        self.count += 1
+        if self.count > 150:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.count
 """
 
 
@@ -92,6 +126,7 @@ def test_a_class_of_ones_own_that_breaks_is_made_small_and_replayed(tmp_path: Pa
         ([KV, "--plan", "clients=1"], "Add --seed, for example --seed 17"),
         ([KV, "--seed", "1", "--seeds", "2"], "Give one of them"),
         ([KV, "--workload", "nothing"], "Expected one of: "),
+        ([KV, "--picture", "nowhere/x.html"], "there is no folder 'nowhere'"),
     ],
 )
 def test_wrong_usage_is_explained(words: list[str], expected: str) -> None:
@@ -100,10 +135,42 @@ def test_wrong_usage_is_explained(words: list[str], expected: str) -> None:
     assert expected in " ".join(finished.stderr.split())
 
 
+def test_a_class_that_iterates_over_a_set_is_found_out(tmp_path: Path) -> None:
+    """All copies of a simulated run hash texts alike; those of a cluster do not."""
+    (tmp_path / "lucky.py").write_text(HASHED)
+    finished = pbactors("sim", "lucky:Draw", "--seeds", "4", "--jobs", "2", cwd=tmp_path)
+    assert finished.exit_code == 1, finished
+    assert "the order of a set" in finished.stdout
+    assert "verdict" not in finished.stdout
+    assert "replay    PYTHONHASHSEED=1 pbactors sim lucky:Draw --seed " in finished.stdout
+
+
+def test_a_class_that_ends_its_process_is_named_with_its_seed(tmp_path: Path) -> None:
+    (tmp_path / "bomb.py").write_text(BOMB)
+    finished = pbactors("sim", "bomb:Bomb", "--seeds", "4", "--jobs", "2", cwd=tmp_path)
+    assert finished.exit_code == 1, finished
+    assert "was killed by SIGKILL" in finished.stderr
+    assert "run it alone: pbactors sim bomb:Bomb --seed " in finished.stderr
+
+
+def test_workers_end_with_the_first_process() -> None:
+    with running([*PBACTORS, "sim", KV, "--seeds", "100000", "--jobs", "2"]) as process:
+        process.wait_for("seeds  ")
+        wait_until(lambda: len(workers_of(process.pid)) == 2, what="two workers")
+        workers = workers_of(process.pid)
+        process.send_signal(signal.SIGKILL)
+        wait_until(lambda: not any(map(pid_is_alive, workers)), what="the workers' end")
+
+
+def workers_of(pid: int) -> list[int]:
+    return [child for child, words in children_of(pid).items() if "spawn_main" in " ".join(words)]
+
+
 def test_ctrl_c_ends_at_once_with_the_tally_so_far() -> None:
     with running([*PBACTORS, "sim", KV, "--seeds", "100000", "--jobs", "1"]) as process:
         process.wait_for("seeds  ")
         process.send_signal(signal.SIGINT)
         assert process.wait() == 130
         assert "schedules   " in process.stdout
+        assert "verdict     interrupted after " in process.stdout
         assert "Traceback" not in process.stderr

@@ -33,8 +33,9 @@ def test_a_member_dies_just_when_the_other_is_taken_for_dead() -> None:
     primary was 0.2 ms late, and its backup, promoted for it, had just died for good. The state is
     gone, as the rules have it; the simulator had claimed progress.
     """
-    report = simulate(KeyValueStore, 2451)
+    report = simulate(KeyValueStore, 3088)
     assert (report.violation, report.outcome) == (None, "stuck")
+    assert report.faults["absence"] == 1
 
 
 @pytest.mark.long

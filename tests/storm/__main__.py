@@ -109,6 +109,9 @@ def storm(options: argparse.Namespace, folder: Path) -> int:
 
 def judge(folder: Path) -> int:
     """Judge the histories of each cluster in ``folder`` and return the exit code."""
+    if not folder.is_dir():
+        print(f"{folder} is no folder. Expected one that a storm has kept", file=sys.stderr)
+        return 2
     verdicts = []
     for its_folder in sorted(folder.glob("cluster*")) or [folder]:
         calls = read_folder(its_folder)
