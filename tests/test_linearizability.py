@@ -65,6 +65,34 @@ def test_a_call_without_an_answer_cannot_take_effect_before_it_began() -> None:
     assert check(calls, Register()).linearizable is False
 
 
+class Alike:
+    """A value that looks like every other one."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Alike) and self.value == other.value
+
+    def __hash__(self) -> int:
+        return self.value
+
+    def __repr__(self) -> str:
+        return "Alike"
+
+
+def test_calls_that_only_look_alike_are_different_ones() -> None:
+    """Found by an attacker: pending calls of equal ``repr`` were placed in their order alone."""
+    one, two = Alike(1), Alike(2)
+    calls = history(
+        ("x", ("write", one), None, 0, None),
+        ("y", ("write", two), None, 0, None),
+        ("z", ("read",), two, 1, 2),
+        ("z", ("read",), one, 3, 4),
+    )
+    assert check(calls, Register()).linearizable
+
+
 def test_parts_are_judged_apart() -> None:
     class Registers(Register):
         def step(self, state: Any, operation: Any) -> Any:

@@ -328,7 +328,7 @@ def test_the_example_of_the_module_runs(tmp_path: Path, monkeypatch: pytest.Monk
     workload = workload_for(importlib.import_module("shop").Shop)
     calls = run(workload, 1)
     assert judge(workload, calls).linearizable
-    assert {workload.part_of(call.operation) for call in calls} > {"'a'", "'b'"}
+    assert {workload.part_of(call.operation) for call in calls} > {"a", "b"}
     added = [call.operation.arguments[1] for call in calls if call.operation.method == "add"]
     assert set(added) == {1, 2, 5}
 
@@ -468,3 +468,67 @@ def test_a_command_may_be_called_workload() -> None:
             return hours
 
     assert workload_for(Factory).invoke(Random(1), 0, 0).method == "workload"
+
+
+# -- what attackers found ---------------------------------------------------------------------
+
+
+def test_equal_arguments_name_one_part() -> None:
+    """1 and 1.0 are one key of a dict, and so are equal frozensets, however they are written."""
+
+    class Prices(StateMachine):
+        @command
+        def put(self, key: int | float, value: int) -> None: ...
+
+    load = from_hints(Prices, partition="key")
+    assert load.part_of(Invocation("put", (1, 0))) == load.part_of(Invocation("put", (1.0, 0)))
+    sets = [frozenset([0, 8]), frozenset([8, 0])]
+    assert len({load.part_of(Invocation("put", (key, 0))) for key in sets}) == 1
+
+
+def test_an_unanswered_command_may_take_effect_between_the_last_reads() -> None:
+    def reads(total: int, *balances: int) -> list[Call]:
+        names = ("ann", "bob", "cid")
+        asked = [Invocation("balance", (name,)) for name in names]
+        asked.append(Invocation("total", ()))
+        return [
+            Call(1, what, result, 2 * place, 2 * place + 1)
+            for place, (what, result) in enumerate(zip(asked, (*balances, total), strict=True), 1)
+        ]
+
+    sure = Call(1, Invocation("deposit", ("bob", 1)), 1, 0, 1)
+    unsure = Call(0, Invocation("deposit", ("ann", 5)), None, 0, None)
+    bank = WORKLOADS["bank"]
+    assert bank.refuse_end([sure, unsure, *reads(6, 0, 1, 0)]) is None
+    assert bank.refuse_end([sure, *reads(6, 0, 1, 0)]) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "command_", "query_", "result"),
+    [
+        ("counter", ("increment", "counter0", 1), ("get", "counter0"), Raised("Odd", "no")),
+        ("set", ("add", "set0", "x"), ("members", "set0"), [["a"]]),
+        ("bank", ("deposit", "ann", 1), ("balance", "ann"), Raised("Odd", "no")),
+    ],
+)
+def test_an_odd_result_is_a_finding(
+    name: str, command_: tuple[Any, ...], query_: tuple[Any, ...], result: object
+) -> None:
+    calls = [
+        Call(0, Invocation(command_[0], command_[1:]), 1, 0, 1),
+        Call(0, Invocation(query_[0], query_[1:]), result, 2, 3),
+    ]
+    assert WORKLOADS[name].refuse_end(calls) is not None
+
+
+def test_a_workload_of_another_class_is_refused() -> None:
+    class Other(StateMachine):
+        @command
+        def go(self) -> None: ...
+
+        @classmethod
+        def workload(cls) -> Workload:
+            return WORKLOADS["bank"]
+
+    with pytest.raises(TypeError, match=r"Other\.workload\(\) calls Bank\. Expected Other"):
+        workload_for(Other)

@@ -6,6 +6,7 @@ The first line says that it is a trace, and of which version.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -93,7 +94,7 @@ def from_line(line: str) -> Moment:
     if len(line) >= LINE_CHARACTERS_MAX:
         raise ValueError(f"a line of more than {LINE_CHARACTERS_MAX} characters")
     try:
-        values = json.loads(line, parse_constant=_no_number)
+        values = json.loads(line, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"no JSON: {error}") from error
     if not isinstance(values, dict):
@@ -113,7 +114,12 @@ def from_line(line: str) -> Moment:
 
 
 def _no_number(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is no number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _no_number(text)
 
 
 def _time_ms(values: dict[str, Any]) -> float:

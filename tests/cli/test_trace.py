@@ -105,6 +105,8 @@ def test_without_any_node_nothing_is_written(tmp_path: Path) -> None:
         (["x.toml", "--seconds", "nan"], "Invalid value for '--seconds'"),
         (["x.toml", "--out", "nowhere/run.html"], "there is no folder 'nowhere'"),
         (["--from", "missing.jsonl"], "missing.jsonl: No such file"),
+        (["--from", "run.jsonl", "--out", "run.jsonl"], "run.jsonl: it is named twice"),
+        (["x.toml", "--out", "run", "--json", "run"], "run: it is named twice"),
     ],
 )
 def test_wrong_usage_is_found_before_anything_is_recorded(

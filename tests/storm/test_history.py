@@ -11,6 +11,7 @@ import pytest
 
 from pbactors.linearizability import Call
 from pbactors.workload import Invocation
+from tests.storm.__main__ import judge
 from tests.storm.history import HistoryWriter, StormLoad, answered_since, read_folder
 from tests.storm.verdict import judge_calls, summary, without_a_seen_write
 
@@ -125,3 +126,7 @@ def test_only_calls_since_a_moment_that_were_answered_are_counted(tmp_path: Path
     writer.close()
     assert answered_since(tmp_path, moment_ns) == 1
     assert answered_since(tmp_path, 0) == 2
+
+
+def test_a_folder_that_is_not_there_is_no_good_history(tmp_path: Path) -> None:
+    assert judge(tmp_path / "nowhere") == 2

@@ -58,9 +58,11 @@ def test_a_trace_comes_out_as_what_it_was(tmp_path: Path) -> None:
         (FIRST + "[" * 100_000, ":2: no JSON"),
         (FIRST + '{"time_ms": 1, "sort": "event", "when": 2}', ":2: unknown key 'when'"),
         (FIRST + '{"sort": "event"}', ":2: time_ms: expected a number, got nothing"),
-        (FIRST + '{"time_ms": NaN, "sort": "event"}', ":2: time_ms: expected a number, got NaN"),
+        (FIRST + '{"time_ms": NaN, "sort": "event"}', ":2: no JSON: NaN is no number"),
         (FIRST + '{"time_ms": true, "sort": "event"}', ":2: time_ms: expected a number, got true"),
-        (FIRST + '{"time_ms": 1e999, "sort": "event"}', ":2: time_ms: expected a number"),
+        (FIRST + '{"time_ms": 1e999, "sort": "event"}', ":2: no JSON: 1e999 is no number"),
+        (FIRST + '{"time_ms": 1, "sort": "event", "fields": {"a": NaN}}', ":2: no JSON: NaN"),
+        ('{"pbactors trace": true}\n', ":1: this is a trace of version True"),
         (FIRST + f'{{"time_ms": {10**400}, "sort": "event"}}', ":2: time_ms: expected a number"),
         (FIRST + '{"time_ms": 1, "sort": "x"}', ":2: sort: expected one of started, stopped"),
         (FIRST + '{"time_ms": 1, "sort": "event", "text": 7}', ":2: text: expected a text, got 7"),
@@ -83,3 +85,10 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(TraceUnreadable):
         file.load(path)
+
+
+def test_a_mark_of_the_byte_order_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    file.save(Trace(), path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert list(file.load(path)) == []

@@ -125,3 +125,10 @@ def test_nothing_is_a_picture_too() -> None:
     picture = picture_of([])
     assert not picture.lanes
     assert not picture.arrows
+
+
+def test_a_role_that_is_no_text_is_no_role() -> None:
+    moment = Moment(0, "a", Sort.STATUS, "odd", fields={"role": [1]})
+    picture = picture_of([moment])
+    assert picture.lanes == [Lane("a", "replica", False)]
+    assert [span.look for span in picture.spans] == [Look.IDLE]
