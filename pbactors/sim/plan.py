@@ -150,7 +150,7 @@ class Plan:
             if getattr(self, name) != getattr(drawn, name)
         ]
         words += [
-            f"{name}={getattr(self.mix, name):g}"
+            f"{name}={repr(getattr(self.mix, name)).removesuffix('.0')}"
             for name in _MIX_NAMES
             if getattr(self.mix, name) != getattr(drawn.mix, name)
         ]
