@@ -99,7 +99,8 @@ function paintAxis() {
     const px = (at - scene.left) * scene.scale;
     stroke([[px, base], [px, base + 4]], colour("soft"));
     pen.fillStyle = colour("soft");
-    pen.fillText(text, px, base + 14);
+    const room = scene.width - pen.measureText(text).width / 2;
+    pen.fillText(text, Math.min(px, room), base + 14);
   }
   pen.textAlign = "left";
 }
