@@ -19,7 +19,9 @@ from pbactors.explore.judge import Judge
 from pbactors.explore.node import Stage
 from pbactors.explore.search import Found, search
 from pbactors.explore.space import Space, State
+from pbactors.machines.adapter import ReplicatedMachine
 from pbactors.machines.calls import encode_call
+from pbactors.machines.context import STAMP_BYTES
 from pbactors.machines.state_machine import StateMachine, interface
 from pbactors.protocol.backup import Backup
 from pbactors.protocol.client import Client
@@ -27,6 +29,7 @@ from pbactors.protocol.core import Timer
 from pbactors.protocol.primary import Primary
 from pbactors.protocol.replica import Replica
 from pbactors.protocol.view_service import ViewService
+from pbactors.values import Assembler
 from pbactors.workload import Invocation, Workload
 
 __all__ = ["LIMITS", "NotFormed", "Scenario", "loads_from"]
@@ -64,7 +67,8 @@ class NotFormed(PbactorsError):
 def loads_from(
     workload: Workload, clients: int, calls: int, seed: int = 0
 ) -> dict[str, list[Invocation]]:
-    """Return what each client calls. If there are commands, each begins with one.
+    """Return what each client calls. Each begins with a command that changes something, if there
+    is one: from calls that only raise, or look, little is learned.
 
     Args:
         workload: where calls come from.
@@ -73,16 +77,33 @@ def loads_from(
         seed: of the choices.
     """
     random = Random(seed)
-    kinds = interface(workload.machine)
     loads = {}
     for client in range(clients):
         load = [workload.invoke(random, client, turn) for turn in range(calls)]
         for _ in range(DRAWS_MAX):
-            if kinds[load[0].method] == "command":
+            if _changes_something(workload.machine, load[0]):
                 break
             load[0] = workload.invoke(random, client, 0)
         loads[f"client {client + 1}"] = load
     return loads
+
+
+def _changes_something(machine: type[StateMachine], call: Invocation) -> bool:
+    """Tell whether a call changes a new object."""
+    if interface(machine)[call.method] != "command":
+        return False
+    alone = ReplicatedMachine(machine, LIMITS.result_bytes_max)
+    before = _contents(alone)
+    alone.execute(1, bytes(STAMP_BYTES), encode_call(call.method, call.arguments))
+    return _contents(alone) != before
+
+
+def _contents(machine: ReplicatedMachine) -> list[object]:
+    """Return what a snapshot says of the object; its header says which commands were checked."""
+    assembler = Assembler()
+    pieces = machine.snapshot(LIMITS.snapshot_piece_bytes_max)
+    _header, *contents = [value for piece in pieces for value in assembler.add(piece)]
+    return contents
 
 
 class Scenario:

@@ -181,3 +181,29 @@ def test_loads_begin_with_a_command() -> None:
     loads = loads_from(from_hints(workload, pools={"key": ["k"]}), clients=3, calls=2, seed=5)
     assert list(loads) == ["client 1", "client 2", "client 3"]
     assert all(load[0].method not in ("get", "keys") for load in loads.values())
+
+
+class Queue(StateMachine):
+    """Has more ways to do nothing than to do something."""
+
+    def __init__(self) -> None:
+        self.items: list[str] = []
+
+    @command
+    def put(self, item: str) -> None:
+        self.items.append(item)
+
+    @command
+    def take(self) -> str | None:
+        return self.items.pop() if self.items else None
+
+    @command
+    def finish(self, item: str) -> None:
+        raise LookupError(item)
+
+
+def test_loads_begin_with_what_changes_something() -> None:
+    """Found by a user: an exploration of calls that only raised held every promise."""
+    for seed in range(10):
+        loads = loads_from(from_hints(Queue), clients=2, calls=1, seed=seed)
+        assert [load[0].method for load in loads.values()] == ["put", "put"]
