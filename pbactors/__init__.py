@@ -24,6 +24,7 @@ from pbactors.errors import (
     TopologyError,
     TraceUnreadable,
     UnsupportedValue,
+    WorkloadUnavailable,
     WrongMachine,
 )
 from pbactors.heartbeat import Record
@@ -59,6 +60,7 @@ __all__ = [
     "TraceUnreadable",
     "UnsupportedValue",
     "ViewServerActor",
+    "WorkloadUnavailable",
     "WrongMachine",
     "__version__",
     "ask_nodes",

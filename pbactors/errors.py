@@ -10,6 +10,7 @@ The tree, and for a call that failed whether the operation *may* have happened::
     |   +-- StoreUnavailable     the view server's store is missing, locked, corrupt or foreign
     +-- UnsupportedValue         an argument, result or attribute cannot be carried: did not happen
     +-- MalformedMessage         bytes that are no pbactors message
+    +-- WorkloadUnavailable      no calls can be made up for a class
     +-- TraceUnreadable          a file is no trace, or a line of it is none
     +-- InvariantViolated        a rule of the protocol does not hold: the node stops
     +-- CallError                a call ended without its result
@@ -40,6 +41,7 @@ __all__ = [
     "TopologyError",
     "TraceUnreadable",
     "UnsupportedValue",
+    "WorkloadUnavailable",
     "WrongMachine",
 ]
 
@@ -82,6 +84,10 @@ class UnsupportedValue(PbactorsError):
 
 class MalformedMessage(PbactorsError):
     """Bytes that are no pbactors message; the text says why. They change nothing."""
+
+
+class WorkloadUnavailable(PbactorsError):
+    """No calls can be made up for a class: a hint says too little, or its ``workload`` is none."""
 
 
 class TraceUnreadable(PbactorsError):

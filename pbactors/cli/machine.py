@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pbactors.errors import MachineUnavailable
+from pbactors.errors import MachineUnavailable, WorkloadUnavailable
 from pbactors.machines import StateMachine
 from pbactors.machines.loading import import_machine
 from pbactors.workload import WORKLOADS, Workload, workload_for
@@ -63,11 +63,10 @@ def workload_named(machine: type[StateMachine], name: str | None) -> Workload:
         try:
             with contextlib.redirect_stdout(sys.stderr):  # a class without one is tried out
                 return workload_for(machine)
+        except WorkloadUnavailable as error:
+            raise click.UsageError(str(error)) from None
         except (Exception, SystemExit) as error:
-            text = str(error)
-            if not isinstance(error, TypeError) or not text.startswith(f"{machine.__name__}."):
-                text = _cannot_be_tried(machine, error)
-            raise click.UsageError(text) from error
+            raise click.UsageError(_cannot_be_tried(machine, error)) from error
     fitting = [known for known, load in WORKLOADS.items() if issubclass(machine, load.machine)]
     if name not in fitting:
         choice = ", ".join(fitting) or f"none fits {machine.__name__}; leave the option out"

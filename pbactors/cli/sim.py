@@ -18,7 +18,6 @@ from pbactors.cli.machine import machine_argument, machine_named, workload_named
 from pbactors.cli.progress import counting
 from pbactors.machines import StateMachine
 from pbactors.sim import (
-    HASH_SEEDS,
     OPERATIONS,
     Campaign,
     Plan,
@@ -35,11 +34,6 @@ __all__ = ["sim"]
 
 MINIMISING_RUNS: Final = 250
 SEEDS: Final = 100
-
-HASHING_MATTERS: Final = (
-    "R26: this run goes another way in a process that hashes texts otherwise, as each process "
-    "does: the class depends on the order of a set, or on hash()"
-)
 
 
 @click.command(short_help="Simulate a cluster of a class under faults of every kind.")
@@ -192,18 +186,15 @@ class _Show:
         interrupted = not self._collect(campaign, tally)
         if not self._as_json:
             _print_table(tally, len(campaign.seeds), interrupted)
-        seed, reason = tally.broken[0] if tally.broken else (0, "")
-        if reason not in ("", HASHING_MATTERS) and not interrupted:
+        if tally.broken and not interrupted:
             try:
-                smallest = self._minimised(campaign, seed)
+                smallest = self._minimised(campaign, tally.broken[0][0])
             except KeyboardInterrupt:
                 interrupted = True
         if self._as_json:
             self._print_json(tally, smallest, interrupted)
-        elif reason == HASHING_MATTERS:
-            self._tell_hashing(seed)
-        elif reason:
-            self._tell_broken(seed, smallest, interrupted)
+        elif tally.broken:
+            self._tell_broken(tally.broken[0][0], smallest, interrupted)
         if smallest is not None:
             self._draw(smallest)
         if interrupted:
@@ -222,8 +213,6 @@ class _Show:
                     progress(tally.schedules)
                     if tally.broken:
                         break
-                else:
-                    self._note_hashing(campaign, tally)
         except KeyboardInterrupt:
             return False
         except WorkerDied as error:
@@ -235,15 +224,6 @@ class _Show:
             f"seed {error.item}: {error}. What the class does may have ended it, or its memory was "
             f"used up; run it alone: {self._whole(error.item)}"
         )
-
-    def _note_hashing(self, campaign: Campaign, tally: Tally) -> None:
-        seed = campaign.hashing_matters()
-        if seed is not None:
-            tally.broken.append((seed, HASHING_MATTERS))
-
-    def _tell_hashing(self, seed: int) -> None:
-        for number in HASH_SEEDS:
-            click.echo(f"replay    PYTHONHASHSEED={number} {self._whole(seed)} --trace")
 
     def _whole(self, seed: int) -> str:
         """Return the command that runs the whole plan of a seed."""
@@ -273,8 +253,8 @@ class _Show:
             click.echo(f"replay    {self._replay(smallest.plan)}")
         elif not interrupted:
             click.echo(
-                "\nIt did not break again: the class does not do the same each time. Look for "
-                "random, time, uuid, id(), and the order of a set."
+                "          it does not break each time: look in the class for random, time, uuid, "
+                "id(), and the order of a set"
             )
 
     def _print_json(self, tally: Tally, smallest: Report | None, interrupted: bool) -> None:

@@ -127,6 +127,9 @@ class Stage:
         ensemble: what the cores are made from.
         loads: what each client calls, in order; client ``i`` is called ``client i+1``.
         window: how many calls a client has under way at once.
+
+    Raises:
+        UnsupportedValue: a call cannot be sent.
     """
 
     def __init__(
@@ -136,7 +139,14 @@ class Stage:
         self.loads = loads
         self.window = window
         self.names = (VIEW_SERVER, *ensemble.replicas, *loads)
-        self._kinds = interface(ensemble.machine)
+        kinds = interface(ensemble.machine)
+        self._calls = {
+            name: [
+                (kinds[call.method] == "query", encode_call(call.method, call.arguments))
+                for call in load
+            ]
+            for name, load in loads.items()
+        }
 
     # -- lives --------------------------------------------------------------------------------
 
@@ -213,14 +223,13 @@ class Stage:
 
     def _call(self, node: Node, core: Core, begun: int, room: int | None = None) -> int:
         """Begin as many calls as there is room for; return how many are begun then."""
-        load = self.loads.get(node.name)
-        if load is None or not isinstance(core, Client):
+        calls = self._calls.get(node.name)
+        if calls is None or not isinstance(core, Client):
             return begun
         if room is None:  # only at the start
             room = 0 if begun else self.window
-        for call in load[begun : begun + room]:
-            body = encode_call(call.method, call.arguments)
-            core.on_call(begun + 1, self._kinds[call.method] == "query", body)
+        for is_query, body in calls[begun : begun + room]:
+            core.on_call(begun + 1, is_query, body)
             begun += 1
         return begun
 

@@ -8,7 +8,6 @@ started, over the links that this needs and no others; what follows is searched 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from random import Random
 
 from pbactors.config import Limits, Timing
@@ -19,7 +18,7 @@ from pbactors.explore.judge import Judge
 from pbactors.explore.node import Stage
 from pbactors.explore.search import Found, search
 from pbactors.explore.space import Space, State
-from pbactors.machines.adapter import ReplicatedMachine
+from pbactors.machines.adapter import ReplicatedMachine, contents_of
 from pbactors.machines.calls import encode_call
 from pbactors.machines.context import STAMP_BYTES
 from pbactors.machines.state_machine import StateMachine, interface
@@ -29,7 +28,6 @@ from pbactors.protocol.core import Timer
 from pbactors.protocol.primary import Primary
 from pbactors.protocol.replica import Replica
 from pbactors.protocol.view_service import ViewService
-from pbactors.values import Assembler
 from pbactors.workload import Invocation, Workload
 
 __all__ = ["LIMITS", "NotFormed", "Scenario", "loads_from"]
@@ -93,17 +91,10 @@ def _changes_something(machine: type[StateMachine], call: Invocation) -> bool:
     if interface(machine)[call.method] != "command":
         return False
     alone = ReplicatedMachine(machine, LIMITS.result_bytes_max)
-    before = _contents(alone)
+    piece_bytes_max = LIMITS.snapshot_piece_bytes_max
+    before = contents_of(alone.snapshot(piece_bytes_max))
     alone.execute(1, bytes(STAMP_BYTES), encode_call(call.method, call.arguments))
-    return _contents(alone) != before
-
-
-def _contents(machine: ReplicatedMachine) -> list[object]:
-    """Return what a snapshot says of the object; its header says which commands were checked."""
-    assembler = Assembler()
-    pieces = machine.snapshot(LIMITS.snapshot_piece_bytes_max)
-    _header, *contents = [value for piece in pieces for value in assembler.add(piece)]
-    return contents
+    return contents_of(alone.snapshot(piece_bytes_max)) != before
 
 
 class Scenario:
@@ -139,8 +130,6 @@ class Scenario:
         window: int = 1,
     ) -> None:
         ensemble = Ensemble(machine, replicas, Timing(dead_pings=dead_pings), limits)
-        for call in chain.from_iterable(loads.values()):
-            encode_call(call.method, call.arguments)  # what cannot be sent is refused here
         self.loads = loads
         self.replicas = tuple(replicas)
         self.space = Space(Stage(ensemble, loads, window))

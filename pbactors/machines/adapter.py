@@ -8,7 +8,7 @@ wrong arguments, an exception, a result that cannot be carried or is too large. 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Final, NamedTuple, Self
 
 from pbactors.errors import InvariantViolated, MalformedMessage, UnsupportedValue
@@ -18,7 +18,7 @@ from pbactors.machines.state_machine import Kind, StateMachine, interface, overr
 from pbactors.protocol.machine import Machine
 from pbactors.values import SUPPORTED_TYPES, Assembler, Splitter, check_state
 
-__all__ = ["CHECKED_VALUES_MAX", "ReplicatedMachine"]
+__all__ = ["CHECKED_VALUES_MAX", "ReplicatedMachine", "contents_of"]
 
 CHECKED_VALUES_MAX: Final = 100_000
 """How many values a full check of the state looks at; the same on every node."""
@@ -266,6 +266,13 @@ class ReplicatedMachine(Machine):
             UnsupportedValue: as ``snapshot`` does.
         """
         return b"".join(self.snapshot(_FREEZE_PIECE_BYTES))
+
+
+def contents_of(snapshot: Iterable[bytes]) -> list[object]:
+    """Return what the pieces of a snapshot say of the object, without their header."""
+    assembler = Assembler()
+    _header, *contents = [value for piece in snapshot for value in assembler.add(piece)]
+    return contents
 
 
 def _raised(error: Exception) -> bytes:

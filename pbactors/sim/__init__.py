@@ -4,7 +4,7 @@ The real cores and the real wire codec; faults of every kind, drawn from the see
 judged. A seed replays bit for bit.
 """
 
-from pbactors.sim.campaign import HASH_SEEDS, Campaign, Tally
+from pbactors.sim.campaign import Campaign, Tally
 from pbactors.sim.minimise import minimise
 from pbactors.sim.mix import Mix
 from pbactors.sim.plan import OPERATIONS, Plan
@@ -12,7 +12,6 @@ from pbactors.sim.run import Report, simulate
 from pbactors.sim.workers import WorkerDied
 
 __all__ = [
-    "HASH_SEEDS",
     "OPERATIONS",
     "Campaign",
     "Mix",

@@ -13,16 +13,18 @@ from pbactors.sim.run import Report, simulate
 from pbactors.sim.workers import spread
 from pbactors.workload import Workload
 
-__all__ = ["COUNTED_FAULTS", "COUNTED_OPERATIONS", "HASH_SEEDS", "Campaign", "Tally"]
+__all__ = ["COUNTED_FAULTS", "COUNTED_OPERATIONS", "Campaign", "Tally"]
 
 COUNTED_OPERATIONS = 300
 COUNTED_FAULTS = 5
 """A schedule counts if it has at least so many client operations and kinds of fault."""
 
-HASH_SEEDS = (1, 2)
-"""Two ways of hashing texts, as ``PYTHONHASHSEED`` says."""
-
 _TWINS = 3
+_HASH_SEEDS = (1, 2)
+_HASHING_MATTERS = (
+    "R26: with PYTHONHASHSEED={} this run goes another way than with {}, and each process hashes "
+    "in a way of its own: the class depends on the order of a set, or on hash()"
+).format(*_HASH_SEEDS)
 
 
 @dataclass(slots=True)
@@ -91,7 +93,7 @@ class Campaign:
         seeds: which ones.
         operations: of each run.
         workload: for all runs; drawn by each seed if None.
-        jobs: how many processes; with 1 everything happens in this one.
+        jobs: how many processes; with 1 every run that counts happens in this one.
     """
 
     machine: type[StateMachine]
@@ -101,7 +103,8 @@ class Campaign:
     jobs: int = 1
 
     def run(self) -> Generator[Tally, None, None]:
-        """Yield what single seeds came to, as they end. Nothing goes on afterwards.
+        """Yield what single seeds came to, as they end; then those that hashing sends other ways.
+        Nothing goes on afterwards.
 
         Raises:
             WorkerDied: a process ended while it ran a seed.
@@ -110,6 +113,7 @@ class Campaign:
             yield from map(self.tally, self.seeds)
         else:
             yield from spread(self.tally, self.seeds, self.jobs)
+        yield self._twins()
 
     def tally(self, seed: int) -> Tally:
         """Run one seed in this process."""
@@ -119,18 +123,18 @@ class Campaign:
         tally.cpu_s = time.process_time() - began_s
         return tally
 
-    def hashing_matters(self) -> int | None:
-        """Return a seed that goes another way in a process that hashes texts otherwise, or None.
+    def _twins(self) -> Tally:
+        """Run some seeds in two processes that hash texts differently.
 
         All copies of a simulated run live in one process, where a set of texts has one order;
         those of a cluster do not.
-
-        Raises:
-            WorkerDied: a process ended while it ran a seed.
         """
-        seeds = self.seeds[:_TWINS]
-        ways = [dict(spread(self.digest, seeds, 1, hash_seed)) for hash_seed in HASH_SEEDS]
-        return next((seed for seed in seeds if ways[0][seed] != ways[1][seed]), None)
+        ways = [
+            dict(spread(self.digest, self.seeds[:_TWINS], 1, hash_seed))
+            for hash_seed in _HASH_SEEDS
+        ]
+        parted = [seed for seed, digest in ways[0].items() if ways[1][seed] != digest]
+        return Tally(broken=[(seed, _HASHING_MATTERS) for seed in parted])
 
     def digest(self, seed: int) -> tuple[int, int]:
         """Return a seed, and the digest of its run in this process."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from pbactors.errors import WorkloadUnavailable
 from pbactors.machines.state_machine import StateMachine, interface
 from pbactors.workload.base import Workload
 from pbactors.workload.from_hints import from_hints
@@ -17,7 +18,7 @@ def workload_for(machine: type[StateMachine]) -> Workload:
     """Return the class's own workload, the reference one, or one made from its type hints.
 
     Raises:
-        TypeError: its ``workload`` gives none, or a hint is missing or says too little.
+        WorkloadUnavailable: its ``workload`` gives none, or a hint is missing or says too little.
     """
     if hasattr(machine, "workload") and "workload" not in interface(machine):
         return _own(machine)
@@ -35,10 +36,12 @@ def _own(machine: Any) -> Workload:
     def workload(cls) -> Workload:
         return pbactors.workload.from_hints(cls)"""
     if inspect.isfunction(machine.workload) and inspect.signature(machine.workload).parameters:
-        raise TypeError(f"{where} wants an object. Expected a class method, {example}")
+        raise WorkloadUnavailable(f"{where} wants an object. Expected a class method, {example}")
     made = machine.workload()
     if not isinstance(made, Workload):
-        raise TypeError(f"{where}() returned {made!r}. Expected a Workload, {example}")
+        raise WorkloadUnavailable(f"{where}() returned {made!r}. Expected a Workload, {example}")
     if not issubclass(machine, made.machine):
-        raise TypeError(f"{where}() calls {made.machine.__name__}. Expected {machine.__name__}")
+        raise WorkloadUnavailable(
+            f"{where}() calls {made.machine.__name__}. Expected {machine.__name__}"
+        )
     return made

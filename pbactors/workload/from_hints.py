@@ -10,6 +10,7 @@ from itertools import islice, product
 from random import Random
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
+from pbactors.errors import WorkloadUnavailable
 from pbactors.machines.state_machine import StateMachine, interface
 from pbactors.workload.base import Invocation, Unpredictable, Workload
 from pbactors.workload.machine_model import MachineModel
@@ -50,7 +51,8 @@ def from_hints(
         pools: values for arguments, by the arguments' names, instead of made-up ones.
 
     Raises:
-        TypeError: a hint is missing or says too little, or ``partition`` is not everywhere.
+        WorkloadUnavailable: a hint is missing or says too little, or ``partition`` is not
+            everywhere.
     """
     return HintedWorkload(machine, partition, pools or {})
 
@@ -70,7 +72,7 @@ class HintedWorkload(Workload):
         self._kinds = interface(machine)
         self._arguments = {method: _arguments(machine, method, pools) for method in self._kinds}
         if not self._arguments:
-            raise TypeError(f"{machine.__name__} has no command or query to call")
+            raise WorkloadUnavailable(f"{machine.__name__} has no command or query to call")
         self._places = {} if partition is None else _places(machine, self._arguments, partition)
         self._refuse_pools(pools)
         self._model = MachineModel(machine)
@@ -81,9 +83,13 @@ class HintedWorkload(Workload):
         for name, values in pools.items():
             where = f"{self.machine.__name__}: pools[{name!r}]"
             if name not in known:
-                raise TypeError(f"{where}: no argument has that name. Expected one of {known}")
+                raise WorkloadUnavailable(
+                    f"{where}: no argument has that name. Expected one of {known}"
+                )
             if not values:
-                raise TypeError(f"{where} is empty. Expected values, for example [1, 2, 3]")
+                raise WorkloadUnavailable(
+                    f"{where} is empty. Expected values, for example [1, 2, 3]"
+                )
 
     def _probe(self) -> str | None:
         """Return why there is no model: the class makes use of ``self.context``."""
@@ -131,7 +137,11 @@ class HintedWorkload(Workload):
         if place is None:
             return None
         argument = invocation.arguments[place]
-        return argument if isinstance(argument, Hashable) else repr(argument)
+        try:
+            hash(argument)
+        except TypeError:  # a list, or a tuple of lists
+            return repr(argument)
+        return argument  # equal keys are one part, however they are written
 
 
 # -- arguments by their hints -----------------------------------------------------------------
@@ -150,14 +160,16 @@ def _arguments(
             continue
         if parameter.kind is parameter.KEYWORD_ONLY:
             if parameter.default is parameter.empty:
-                raise TypeError(f"{where} must be given by name; give a workload() of your own")
+                raise WorkloadUnavailable(
+                    f"{where} must be given by name; give a workload() of your own"
+                )
             continue
         if name in pools:
             found[name] = _one_of(list(pools[name]))
         elif name in hints:
             found[name] = _pool(hints[name], where)
         else:
-            raise TypeError(
+            raise WorkloadUnavailable(
                 f"{where} has no type hint. Expected one, for example {name}: int, or values for "
                 f'it: from_hints({machine.__name__}, pools={{"{name}": [1, 2, 3]}})'
             )
@@ -168,7 +180,7 @@ def _hints(function: Callable[..., object], where: str) -> Mapping[str, Any]:
     try:
         return get_type_hints(function)
     except Exception as error:
-        raise TypeError(
+        raise WorkloadUnavailable(
             f"{where}: its type hints cannot be read: {type(error).__name__}: {error}. Expected "
             "names that can be found when the program runs: import them outside of TYPE_CHECKING"
         ) from error
@@ -180,7 +192,7 @@ def _places(
     """Return, for each method, where the argument that names the part stands."""
     lacking = sorted(method for method, names in arguments.items() if partition not in names)
     if lacking:
-        raise TypeError(
+        raise WorkloadUnavailable(
             f"{machine.__name__}: partition={partition!r}, but {', '.join(lacking)} has no such "
             "argument. Expected one that every command and query has, for example the key of a "
             "dict; leave partition out if there is none"
@@ -204,7 +216,7 @@ def _pool(hint: Any, where: str) -> Pool:
         return lambda random: random.choice(choices)(random)
     made = None if _is_unhashable(hint) else _collection(hint, origin, parts, where)
     if made is None:
-        raise TypeError(
+        raise WorkloadUnavailable(
             f"{where} is a {hint!r}, and nobody knows values for that. Expected None, bool, int, "
             "float, str, bytes, datetime, Literal, a union, or a list, tuple, dict or set of these "
             'such as list[int]; or give values: from_hints(..., pools={"name": [1, 2, 3]})'

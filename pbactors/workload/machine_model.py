@@ -8,11 +8,10 @@ from random import Random
 from typing import Any, Final
 
 from pbactors.config import Limits
-from pbactors.machines.adapter import ReplicatedMachine
+from pbactors.machines.adapter import ReplicatedMachine, contents_of
 from pbactors.machines.calls import encode_call
 from pbactors.machines.context import STAMP_BYTES, Context
 from pbactors.machines.state_machine import StateMachine, interface
-from pbactors.values import Assembler
 from pbactors.workload.base import Invocation, Unpredictable, outcome_of
 
 __all__ = ["MachineModel", "MachineState"]
@@ -74,9 +73,7 @@ class MachineState:
 
     def __repr__(self) -> str:
         """Show the attributes, or what the class puts into its snapshots instead."""
-        assembler = Assembler()
-        _header, *values = [value for piece in self._snapshot for value in assembler.add(piece)]
-        return ", ".join(map(repr, values))
+        return ", ".join(map(repr, contents_of(self._snapshot)))
 
 
 class MachineModel:

@@ -145,14 +145,14 @@ def test_MP5_kill_last_server_new_one_should_not_be_active(cluster: LocalCluster
     cluster.wait_view("2", None)
     cluster.kill("2")
     cluster.start("3")
-    time.sleep(1)
+    cluster.wait_alive("3")  # so that it could become active, if anything let it
+    time.sleep(1)  # the course's
     answer = cluster.client().submit(KeyValueStore.get, "1")
     with pytest.raises(pykka.Timeout):
         answer.get(timeout=2)
-    status = wait_until(cluster.status)
-    assert status is not None
+    status = wait_until(lambda: (now := cluster.status()) and now.stuck and now, what="stuck")
+    assert status
     assert status.view.primary == "2"
-    assert status.stuck
     assert status.state.startswith("stuck: waiting for 2, which holds the state")
 
 
