@@ -269,6 +269,7 @@ class CoreActor(pykka.ThreadingActor):
     def send(self, target: effects.Target, message: Message) -> None:
         """Send a message: to a node by name, or back along the way a message came."""
         body = wire.encode(self.core.cluster, self.core.member, message)
+        began_ms = self.recorder.now_ms() if self.recorder is not None else 0.0
         if isinstance(target, str):
             sent = self.transport.send(target, body, bulk=message.bulk)
         elif target.route:
@@ -276,7 +277,7 @@ class CoreActor(pykka.ThreadingActor):
         else:
             sent = self.transport.send(target.node, body, bulk=message.bulk)
         if self.recorder is not None:
-            self.recorder.sent(target, message, body, dropped=not sent)
+            self.recorder.sent(began_ms, target, message, body, dropped=not sent)
 
 
 _running: weakref.WeakSet[CoreActor] = weakref.WeakSet()

@@ -66,10 +66,18 @@ class Recorder:
 
     # -- what happens -------------------------------------------------------------------------
 
-    def sent(self, target: Target, message: Message, body: bytes, dropped: bool) -> None:
+    def now_ms(self) -> float:
+        """Return the time that this node's clock tells, in unix time."""
+        return time.time() * 1000
+
+    def sent(
+        self, began_ms: float, target: Target, message: Message, body: bytes, dropped: bool
+    ) -> None:
         """Keep a message that was sent.
 
         Args:
+            began_ms: the time before it was given to the transport, since it may have arrived
+                before this is called.
             target: whom to.
             message: it.
             body: its bytes.
@@ -79,27 +87,30 @@ class Recorder:
             return
         peer = target if isinstance(target, str) else _name_of(target)
         digest = _digest(body)
-        self._keep(Sort.SENT, peer, message, digest, len(body))
+        self._keep(began_ms, Sort.SENT, peer, message, digest, len(body))
         if dropped:
-            self._keep(Sort.LOST, peer, message, digest, 0)
+            self._keep(began_ms, Sort.LOST, peer, message, digest, 0)
 
     def received(self, source: Address, message: Message, body: bytes) -> None:
         """Keep a message that arrived."""
         if not isinstance(message, _OF_TOOLS):
-            self._keep(Sort.RECEIVED, _name_of(source), message, _digest(body), len(body))
+            now_ms, peer = self.now_ms(), _name_of(source)
+            self._keep(now_ms, Sort.RECEIVED, peer, message, _digest(body), len(body))
 
     def event(self, event: Event) -> None:
         """Keep what the core told."""
-        self._keep(Sort.EVENT, "", event, 0, 0)
+        self._keep(self.now_ms(), Sort.EVENT, "", event, 0, 0)
 
     def status(self, status: Status) -> None:
         """Keep what the node is, where that has changed."""
         if status != self._shown:
             self._shown = status
-            self._keep(Sort.STATUS, "", status, 0, 0)
+            self._keep(self.now_ms(), Sort.STATUS, "", status, 0, 0)
 
-    def _keep(self, sort: Sort, peer: str, what: _What, digest: int, size_bytes: int) -> None:
-        self._entries.append(_Entry(time.time() * 1000, sort, peer, what, digest, size_bytes))
+    def _keep(
+        self, time_ms: float, sort: Sort, peer: str, what: _What, digest: int, size_bytes: int
+    ) -> None:
+        self._entries.append(_Entry(time_ms, sort, peer, what, digest, size_bytes))
         self._bytes += size_bytes
         while len(self._entries) > self._moments_max or self._bytes > self._bytes_max:
             self._bytes -= self._entries.popleft().size_bytes

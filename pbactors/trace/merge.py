@@ -1,23 +1,20 @@
 """One trace out of what several nodes recorded, each by itself.
 
-A sending and its arrivals are told to be the same message by sender, receiver and a digest of the
-bytes, counted in order. Clocks of several hosts differ, so what a clock says is overruled by what
-must be: a node's moments keep their order, and nothing arrives before it was sent.
+Clocks of several hosts differ, so what a clock says is overruled by what must be: a node's moments
+keep their order, and nothing arrives before it was sent.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from pbactors.trace.moments import Moment, Sort, Trace
+from pbactors.trace.pairing import pair
 
 __all__ = ["merge"]
-
-_Key: TypeAlias = tuple[str, str, int, int]
 
 
 def merge(recorded: Mapping[str, Iterable[Moment]]) -> Trace:
@@ -27,33 +24,12 @@ def merge(recorded: Mapping[str, Iterable[Moment]]) -> Trace:
         recorded: of each node its moments in order. In ``message`` stands a digest of the bytes,
             and in ``time_ms`` the time of the node's own clock.
     """
-    numbers: dict[_Key, int] = {}
-    lanes = {node: _numbered(node, moments, numbers) for node, moments in recorded.items()}
-    ordered = _ordered({node: lane for node, lane in lanes.items() if lane})
+    ordered = _ordered({node: lane for node, lane in pair(recorded).items() if lane})
     trace = Trace()
     began_ms = ordered[0].time_ms if ordered else 0.0
     for moment in ordered:
         trace.add(moment._replace(time_ms=round(moment.time_ms - began_ms, 3)))
     return trace
-
-
-def _numbered(node: str, moments: Iterable[Moment], numbers: dict[_Key, int]) -> list[Moment]:
-    """Return the moments of one node with numbers in place of digests."""
-    seen: Counter[tuple[Sort, str, str, int]] = Counter()
-    lane = []
-    for moment in moments:
-        if not moment.message:
-            lane.append(moment)
-            continue
-        sent = moment.sort is Sort.SENT
-        source, target = (node, moment.peer) if sent else (moment.peer, moment.node)
-        seen[moment.sort, source, target, moment.message] += 1
-        # A loss is noted by the sender, right behind the sending that it is about.
-        counted = Sort.SENT if moment.sort is Sort.LOST else moment.sort
-        place = seen[counted, source, target, moment.message]
-        key = (source, target, moment.message, place)
-        lane.append(moment._replace(message=numbers.setdefault(key, len(numbers) + 1)))
-    return lane
 
 
 class _Head(NamedTuple):

@@ -45,7 +45,7 @@ def moments_of(reply: Moments) -> list[Moment]:
 def test_what_is_recorded_can_be_fetched() -> None:
     recorder = Recorder("a")
     recorder.status(Status(Role.PRIMARY, "serving", NO_VIEW, True, 0, 1))
-    recorder.sent("b", PING, b"body", dropped=False)
+    recorder.sent(recorder.now_ms(), "b", PING, b"body", dropped=False)
     recorder.received(B, PING, b"body")
     recorder.received(STRANGER, GetView(), b"other")
     recorder.event(Ignored(Ping, "late"))
@@ -66,7 +66,7 @@ def test_what_is_recorded_can_be_fetched() -> None:
 
 def test_what_certainly_goes_nowhere_is_lost_on_the_lane_of_its_receiver() -> None:
     recorder = Recorder("a")
-    recorder.sent("b", PING, b"body", dropped=True)
+    recorder.sent(recorder.now_ms(), "b", PING, b"body", dropped=True)
     sent, lost = moments_of(recorder.after(0))
     assert (lost.sort, lost.node, lost.peer) == (Sort.LOST, "b", "a")
     assert lost.message == sent.message
@@ -83,7 +83,7 @@ def test_a_status_is_recorded_where_it_changes() -> None:
 def test_what_tools_ask_is_not_recorded(message: Message) -> None:
     recorder = Recorder("a")
     recorder.received(STRANGER, message, b"")
-    recorder.sent(STRANGER, message, b"", dropped=False)
+    recorder.sent(recorder.now_ms(), STRANGER, message, b"", dropped=False)
     assert recorder.after(0).lines == b""
 
 
@@ -91,7 +91,7 @@ def test_the_ring_is_bounded_in_moments() -> None:
     recorder = Recorder("a", moments_max=10)
     begin = recorder.after(0).first
     for _ in range(25):
-        recorder.sent("b", PING, b"", dropped=False)
+        recorder.sent(recorder.now_ms(), "b", PING, b"", dropped=False)
     reply = recorder.after(0)
     assert len(moments_of(reply)) == 10
     assert reply.first == begin + 15, "who fetches sees how many are gone"
@@ -100,14 +100,14 @@ def test_the_ring_is_bounded_in_moments() -> None:
 def test_the_ring_is_bounded_in_bytes() -> None:
     recorder = Recorder("a", bytes_max=1000)
     for size in (400, 400, 400, 5000, 100):
-        recorder.sent("b", PING, bytes(size), dropped=False)
+        recorder.sent(recorder.now_ms(), "b", PING, bytes(size), dropped=False)
     assert len(moments_of(recorder.after(0))) == 1
 
 
 def test_it_is_fetched_in_bounded_pieces_without_gap_or_repetition() -> None:
     recorder = Recorder("a")
     for sequence in range(1, 1001):
-        recorder.sent("b", Ping(1, sequence, 0, "x" * 4000), b"", dropped=False)
+        recorder.sent(recorder.now_ms(), "b", Ping(1, sequence, 0, "x" * 4000), b"", dropped=False)
     after, sequences = 0, []
     while True:
         reply = recorder.after(after)
@@ -127,7 +127,7 @@ def test_a_large_body_is_not_in_the_reply() -> None:
     recorder = Recorder("a")
     body = bytes(1_000_000)
     piece = Piece(2, FRESH, 1, 40, b"", 9, 0, False, int(Section.MACHINE), body)
-    recorder.sent("b", piece, body, dropped=False)
+    recorder.sent(recorder.now_ms(), "b", piece, body, dropped=False)
     assert len(recorder.after(0).lines) < 2000
 
 
@@ -135,7 +135,7 @@ def test_a_large_body_is_not_in_the_reply() -> None:
 def test_a_number_that_is_not_from_here_counts_as_none(number: int) -> None:
     """As where a node's process ended and another one answers."""
     recorder = Recorder("a")
-    recorder.sent("b", PING, b"", dropped=False)
+    recorder.sent(recorder.now_ms(), "b", PING, b"", dropped=False)
     assert len(moments_of(recorder.after(number))) == 1
 
 
