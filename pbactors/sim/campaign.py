@@ -103,7 +103,7 @@ class Campaign:
     jobs: int = 1
 
     def run(self) -> Generator[Tally, None, None]:
-        """Yield what single seeds came to, as they end; then those that hashing sends other ways.
+        """Yield what single seeds came to, in order; then those that hashing sends other ways.
         Nothing goes on afterwards.
 
         Raises:

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from multiprocessing import connection, process
@@ -58,7 +59,7 @@ def spread(
     processes: int,
     hash_seed: int | None = None,
 ) -> Generator[Result, None, None]:
-    """Yield what ``work`` returns for each item, as it comes. Nothing goes on afterwards.
+    """Yield what ``work`` returns for each item, in their order. Nothing goes on afterwards.
 
     Args:
         work: anything that can be pickled, as what it takes and returns.
@@ -69,32 +70,36 @@ def spread(
     Raises:
         WorkerDied: a process ended: it was killed, or what it ran ended it.
     """
-    waiting = iter(items)
-    at_work: dict[Any, tuple[_Worker, Item]] = {}
+    waiting = deque(enumerate(items))
+    at_work: dict[Any, tuple[_Worker, int]] = {}
+    done: dict[int, Result] = {}
+    due = 0
     try:
-        for item in waiting:
-            worker = _start(work, hash_seed)
-            at_work[worker.pipe] = worker, item
-            worker.pipe.send(item)
-            if len(at_work) == processes:
-                break
-        while at_work:
+        while due < len(items):
+            while waiting and len(at_work) < processes:
+                worker = _start(work, hash_seed)
+                at_work[worker.pipe] = worker, _next(worker, waiting)
             for pipe in connection.wait(list(at_work)):
-                worker, item = at_work[pipe]
-                yield _result(worker, item)
-                following = next(waiting, _NOTHING)
-                if following is _NOTHING:
+                worker, number = at_work[pipe]
+                done[number] = _result(worker, items[number])
+                if waiting:
+                    at_work[pipe] = worker, _next(worker, waiting)
+                else:
                     worker.end()
                     del at_work[pipe]
-                else:
-                    at_work[pipe] = worker, following
-                    worker.pipe.send(following)
+            while due in done:
+                yield done.pop(due)
+                due += 1
     finally:
         for worker, _ in at_work.values():
             worker.end()
 
 
-_NOTHING: Any = object()
+def _next(worker: _Worker, waiting: deque[tuple[int, Any]]) -> int:
+    """Give a worker what is next; return which that is."""
+    number, item = waiting.popleft()
+    worker.pipe.send(item)
+    return number
 
 
 def _start(work: Callable[[Any], object], hash_seed: int | None) -> _Worker:
