@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 import pbactors
-from pbactors.heartbeat import ViewSummary
+from pbactors.heartbeat import Record, ViewSummary
 
 __all__ = ["REPLICAS", "Cluster"]
 
@@ -91,6 +92,14 @@ class Cluster:
         process.kill()
         process.wait()
 
+    def stop(self, name: str) -> None:
+        """Let a node do nothing at all, without its noticing."""
+        self._processes[name].send_signal(signal.SIGSTOP)
+
+    def go_on(self, name: str) -> None:
+        """Let a stopped node go on."""
+        self._processes[name].send_signal(signal.SIGCONT)
+
     def ended(self) -> list[str]:
         """Say which nodes have ended by themselves, which none should."""
         return [
@@ -99,11 +108,15 @@ class Cluster:
             if process.poll() is not None
         ]
 
-    def view(self) -> ViewSummary | None:
+    def ask_view_server(self) -> Record | None:
         """Ask the view server who is what; None if it does not answer within a second."""
         view_server = self.topology.view_server
         records = pbactors.ask_nodes(replace(self.topology, nodes=(view_server,)), timeout_s=1.0)
-        record = records.get(view_server.name)
+        return records.get(view_server.name)
+
+    def view(self) -> ViewSummary | None:
+        """Ask the view server for the view; None if it does not answer within a second."""
+        record = self.ask_view_server()
         return None if record is None else record.view
 
     def __enter__(self) -> Self:

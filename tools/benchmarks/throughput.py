@@ -1,25 +1,19 @@
-"""Measures one client against a cluster of real processes, and prints a table.
-
-Figures of one machine on one day: compare only what was measured side by side.
-"""
+"""How many calls of one client a cluster answers in a second, and how long one takes."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import statistics
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 
 import pykka
 from demonstration.cluster import Cluster
 
 import pbactors
 from pbactors.machines.kv import KeyValueStore
+
+__all__ = ["VALUE", "measure", "wait_until_formed"]
 
 READY_S = 20.0
 VALUE = "v" * 16
@@ -32,7 +26,7 @@ def wait_until_formed(cluster: Cluster) -> None:
         view = cluster.view()
         if view is not None and view.acked and view.backup is not None:
             return
-    raise SystemExit(f"the cluster did not form within {READY_S} s: {cluster.ended()}")
+    raise RuntimeError(f"the cluster did not form within {READY_S} s: {cluster.ended()}")
 
 
 def puts_per_s(client: pbactors.Cluster, outstanding: int, seconds: float) -> float:
@@ -75,28 +69,3 @@ def measure(client: pbactors.Cluster, seconds: float, runs: int) -> dict[str, tu
         figures[f"{name}, p50"] = (cuts[49], "us")
         figures[f"{name}, p99"] = (cuts[98], "us")
     return figures
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0, help="per measurement")
-    parser.add_argument("--runs", type=int, default=3, help="of which the median is shown")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder)) as cluster:
-        cluster.start()
-        wait_until_formed(cluster)
-        with pbactors.connect(cluster.topology) as client:
-            figures = measure(client, options.seconds, options.runs)
-    if options.json:
-        rows = {name: {"value": round(value, 1), "unit": u} for name, (value, u) in figures.items()}
-        print(json.dumps(rows))
-        return
-    print(f"one client, values of {len(VALUE)} B, Python {platform.python_version()}")
-    for name, (value, unit) in figures.items():
-        print(f"{name:24} {value:10,.0f} {unit}")
-
-
-if __name__ == "__main__":
-    main()
