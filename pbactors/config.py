@@ -20,7 +20,8 @@ class Timing:
         ping_interval_ms: a replica pings the view server, and the view server checks pings, once
             per interval.
         dead_pings: a server that was silent for this many checks counts as dead. Times the
-            interval, this is how long a killed primary costs.
+            interval, this is how long a primary costs that hangs. One that is killed is noticed
+            by its closed connection, after two checks.
         resend_interval_ms: a primary repeats what its backup has not confirmed after this time.
         client_resend_ms: a client that hears nothing for this time sends again and asks the view
             server who is primary; the wait doubles up to ``client_resend_max_ms``.

@@ -38,6 +38,7 @@ __all__ = [
     "NAME_CHARACTERS_MAX",
     "TEXT_CHARACTERS_MAX",
     "VERSION",
+    "VIEW_TOPIC",
     "Header",
     "decode",
     "encode",
@@ -45,6 +46,9 @@ __all__ = [
 
 VERSION: Final = 1
 """The version of the protocol that this module speaks."""
+
+VIEW_TOPIC: Final = b"view"
+"""The topic under which the view server publishes each new view, as a ``ViewReply``."""
 
 NAME_CHARACTERS_MAX: Final = 64
 """The longest name of a node."""

@@ -165,6 +165,7 @@ class ClientActor(CoreActor):
 
     def begin(self) -> None:
         """Begin a session; it is opened by the first command."""
+        self.follow_views(self._topology)
         self.run(
             Client(
                 Member("", new_incarnation()),

@@ -28,9 +28,10 @@ from pbactors.actors.recorder import Recorder
 from pbactors.config import Timing
 from pbactors.errors import InvariantViolated, MalformedMessage, PbactorsError
 from pbactors.protocol import core as effects
-from pbactors.protocol.core import Address, Core, Event, Outbox, Signal, Timer
+from pbactors.protocol.core import Address, ConnectionLost, Core, Event, Outbox, Slept, Timer
 from pbactors.protocol.messages import Message
 from pbactors.protocol.view import ViewRecord
+from pbactors.topology import Topology
 from pbactors.transport.interface import Received, Transport
 
 __all__ = ["CoreActor", "Life"]
@@ -184,7 +185,9 @@ class CoreActor(pykka.ThreadingActor):
         for message in batch.told:
             self.on_told(message)
         if batch.late_ms > self.timing.dead_interval_ms / 2:
-            self.core.on_signal(Signal.SLEPT, self._outbox)
+            self.core.on_signal(Slept(), self._outbox)
+        for node in batch.lost:
+            self.core.on_signal(ConnectionLost(node), self._outbox)
         for timer in batch.due:
             if isinstance(timer, Timer):
                 self.core.on_timer(timer, self._outbox)
@@ -246,6 +249,15 @@ class CoreActor(pykka.ThreadingActor):
         """Make a view durable; only a view server's core asks for it."""
         raise PbactorsError(f"a {type(self).__name__} has no store")
 
+    def publish(self, message: Message) -> None:
+        """Tell everybody who listens; only a view server's core asks for it."""
+        raise PbactorsError(f"a {type(self).__name__} publishes no messages")
+
+    def follow_views(self, topology: Topology) -> None:
+        """Hear of views as soon as the view server makes them, besides asking for them."""
+        view_server = topology.view_server
+        self.transport.subscribe(view_server.name, view_server.heartbeat, wire.VIEW_TOPIC)
+
     # -- effects ------------------------------------------------------------------------------
 
     def _perform(self) -> None:
@@ -264,6 +276,8 @@ class CoreActor(pykka.ThreadingActor):
                     self.persist(record)
                 case effects.CancelTimer(timer):
                     self.actor_inbox.cancel_timer(timer)
+                case effects.Publish(message):
+                    self.publish(message)
         self._outbox.clear()
 
     def send(self, target: effects.Target, message: Message) -> None:

@@ -40,6 +40,7 @@ class Batch:
         received: what arrived over the transport; all of it that was there when ``due`` was
             decided, up to ``BATCH_MAX``.
         told: messages of plain ``tell`` calls.
+        lost: watched peers whose connection was lost; what they sent before is in ``received``.
         due: timers to fire, the earliest deadline first. Each appears once, however late. One that
             is cancelled while this batch is handled is still in it.
         late_ms: how long ago the first of them was due: large when the process slept, or handled
@@ -49,12 +50,13 @@ class Batch:
 
     received: list[Received] = field(default_factory=list)
     told: list[Any] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     due: list[Hashable] = field(default_factory=list)
     late_ms: float = 0.0
     failure: Exception | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.received or self.told or self.due or self.failure)
+        return bool(self.received or self.told or self.lost or self.due or self.failure)
 
 
 class _Sleeper(Protocol):
@@ -170,15 +172,17 @@ class Mailbox:
     def _gather(self) -> Batch:
         due, late_ms = self._take_due()
         received: list[Received] = []
+        lost: list[str] = []
         failure = None
         if self._transport is not None:
             try:
                 if due:
                     self._transport.wait(0)  # look again: what has arrived comes with what is due
+                lost = self._transport.lost()  # before, so that what came earlier is received
                 received = self._transport.receive(BATCH_MAX)
             except Exception as raised:  # noqa: BLE001
                 failure = raised
-        return Batch(received, self._take_told(), due, late_ms, failure)
+        return Batch(received, self._take_told(), lost, due, late_ms, failure)
 
     def _take_due(self) -> tuple[list[Hashable], float]:
         if not self._deadlines_s:

@@ -45,6 +45,11 @@ class ReplicaActor(NodeActor):
         super().__init__(topology, name, ready, transport, life)
         self._machine = machine
 
+    def begin(self) -> None:
+        """Follow the view server, and begin the first life."""
+        self.follow_views(self.topology)
+        super().begin()
+
     def make_core(self, member: Member) -> Replica:
         """Return an empty replica."""
         limits = self.topology.limits

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pykka
 
+from pbactors import wire
 from pbactors.actors.core_actor import Life
 from pbactors.actors.node_actor import NodeActor
 from pbactors.errors import StoreUnavailable
+from pbactors.protocol.messages import Message
 from pbactors.protocol.view import Member, ViewRecord
 from pbactors.protocol.view_service import ViewService
 from pbactors.topology import Topology
@@ -53,6 +55,8 @@ class ViewServerActor(NodeActor):
                 form_new=self._form_new,
                 cluster_name=self.topology.name,
             )
+        for node in self.topology.replicas:
+            self.transport.watch(node.name)
         super().begin()
 
     def make_core(self, member: Member) -> ViewService:
@@ -80,6 +84,14 @@ class ViewServerActor(NodeActor):
         if self._store is None:
             raise StoreUnavailable("the view store is closed")
         self._store.save(record)
+
+    def publish(self, message: Message) -> None:
+        """Tell all who follow views."""
+        body = wire.encode(self.core.cluster, self.core.member, message)
+        if self.recorder is not None:
+            for node in self.topology.replicas:
+                self.recorder.sent(self.recorder.now_ms(), node.name, message, body, dropped=False)
+        self.transport.publish(wire.VIEW_TOPIC, body)
 
     def close_resources(self) -> None:
         """Release the store and its lock."""

@@ -60,6 +60,7 @@ def _count(
 @_count("restarts", 0, "How often each replica may crash and start again, empty.")
 @_count("view-server-restarts", 0, "How often the view server may crash and start again.")
 @_count("naps", 0, "How often the view server may notice that it slept.")
+@_count("losses", 0, "How often the view server may lose a connection to a replica, or seem to.")
 @_count("confirms", 6, "The highest confirm number of a primary.", least=1)
 @click.option("--views", type=click.IntRange(min=1), metavar="N", help="The highest view number.")
 @click.option(
@@ -135,6 +136,7 @@ def _bounds(options: dict[str, Any]) -> Bounds:
         restarts=options["restarts"],
         view_server_restarts=options["view_server_restarts"],
         naps=options["naps"],
+        losses=options["losses"],
         confirms=options["confirms"],
         views=options["views"],
     )

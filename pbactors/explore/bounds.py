@@ -24,6 +24,7 @@ class Bounds:
         restarts: how often each replica may crash and start again, empty.
         view_server_restarts: how often the view server may, with what it has stored.
         naps: how often the view server may notice that it slept.
+        losses: how often it may notice, rightly or wrongly, that a connection to a replica is lost.
         confirms: the highest confirm number of a primary. A repeated query makes it send another
             (R37), so without a bound there would be no end.
         views: the highest view number; None for any.
@@ -35,6 +36,7 @@ class Bounds:
     restarts: int = 0
     view_server_restarts: int = 0
     naps: int = 0
+    losses: int = 0
     confirms: int = 6
     views: int | None = None
     among: frozenset[str] | None = None
@@ -54,6 +56,7 @@ class Bounds:
             f"restarts per replica: {self.restarts}",
             f"of the view server: {self.view_server_restarts}",
             f"naps: {self.naps}",
+            f"lost connections: {self.losses}",
             f"confirm numbers to {self.confirms}",
         ]
         if self.views is not None:

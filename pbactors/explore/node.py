@@ -18,7 +18,17 @@ from pbactors.machines.calls import encode_call
 from pbactors.machines.state_machine import interface
 from pbactors.protocol import core as effects
 from pbactors.protocol.client import Client
-from pbactors.protocol.core import Address, Core, Event, Ignored, Outbox, Signal, StartOver, Timer
+from pbactors.protocol.core import (
+    Address,
+    ConnectionLost,
+    Core,
+    Event,
+    Ignored,
+    Outbox,
+    Slept,
+    StartOver,
+    Timer,
+)
 from pbactors.protocol.invariants import Answered, promotes_the_gone
 from pbactors.protocol.messages import Message, Reply
 from pbactors.protocol.replica import Replica
@@ -57,7 +67,7 @@ class Packet(NamedTuple):
     message: Message
 
 
-Input: TypeAlias = Packet | Timer | Fault
+Input: TypeAlias = Packet | Timer | Fault | ConnectionLost
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +81,7 @@ class Node:
         fired: how often each has fired so far.
         restarts: how often it has crashed.
         naps: how often it has noticed that it slept.
+        losses: how often it has noticed that a connection was lost.
         record: what the view server has stored.
         begun: how many calls of its load a client has begun.
     """
@@ -81,12 +92,13 @@ class Node:
     fired: Mapping[Timer, int] = field(default_factory=dict)
     restarts: int = 0
     naps: int = 0
+    losses: int = 0
     record: ViewRecord | None = None
     begun: int = 0
 
     def rested(self) -> Node:
-        """Return this node with no timer fired and no nap taken so far. Lives go on counting."""
-        return replace(self, fired={}, naps=0)
+        """Return this node with nothing counted so far but its lives."""
+        return replace(self, fired={}, naps=0, losses=0)
 
     def key(self) -> Hashable:
         """Return something hashable, equal exactly where behaviour is equal."""
@@ -95,7 +107,7 @@ class Node:
             None if self.core is None else self.core.freeze(),
             self.timers,
             tuple(self.fired.get(timer, 0) for timer in Timer),
-            (self.restarts, self.naps, self.begun),
+            (self.restarts, self.naps, self.losses, self.begun),
             self.record,
         )
 
@@ -184,6 +196,8 @@ class Stage:
             node = replace(node, timers=node.timers - {given}, fired=fired)
         elif given is Fault.NAP:
             node = replace(node, naps=node.naps + 1)
+        elif isinstance(given, ConnectionLost):
+            node = replace(node, losses=node.losses + 1)
         return self._run(node, core, given)
 
     def _run(self, node: Node, core: Core, given: Input | None) -> Step:
@@ -217,7 +231,9 @@ class Stage:
             case Timer():
                 core.on_timer(given, out)
             case Fault.NAP:
-                core.on_signal(Signal.SLEPT, out)
+                core.on_signal(Slept(), out)
+            case ConnectionLost():
+                core.on_signal(given, out)
             case _:
                 raise InvariantViolated(f"no input of a running node: {given}")
 
@@ -248,6 +264,9 @@ class Stage:
                     sent.append(_packet(node.name, core, target, message))
                     if isinstance(message, Reply) and isinstance(core, Replica):
                         answered = Answered(core.state.op, core.state.stamp)
+                case effects.Publish(message):
+                    others = [name for name in self.names if name != node.name]
+                    sent += [_packet(node.name, core, name, message) for name in others]
                 case effects.SetTimer(timer, _):
                     timers.add(timer)
                 case effects.CancelTimer(timer):

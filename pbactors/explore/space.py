@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 from pbactors.ensemble import VIEW_SERVER
 from pbactors.explore.bounds import Bounds
 from pbactors.explore.node import Fault, Input, Node, Packet, Stage, Step
-from pbactors.protocol.core import Timer
+from pbactors.protocol.core import ConnectionLost, Timer
 from pbactors.protocol.invariants import Answered
 from pbactors.protocol.messages import Forward, Piece
 
@@ -51,7 +51,7 @@ class Action(NamedTuple):
 
     Attributes:
         node: whose step it is.
-        given: a message, a timer or a fault.
+        given: a message, a timer, a fault or a signal.
         torn: whether the node crashes just before it stores what the step decided.
     """
 
@@ -65,11 +65,15 @@ class Action(NamedTuple):
             return f"{self.node} {self.given.value}"
         if isinstance(self.given, Timer):
             return f"{self.node}: the {self.given.value} timer fires{ending}"
+        if isinstance(self.given, ConnectionLost):
+            return f"{self.node}: {self.given}{ending}"
         return f"{self.node} takes {self.given.message} from {self.given.source}{ending}"
 
 
-Key: TypeAlias = int | Timer | Fault
-"""What may be handed to a node: a message by its number, a timer, a fault."""
+_Other: TypeAlias = Timer | Fault | ConnectionLost
+
+Key: TypeAlias = int | _Other
+"""What may be handed to a node: a message by its number, a timer, a fault, a signal."""
 
 Move: TypeAlias = tuple[State, int, Key, bool, str | None]
 """(state afterwards, slot of the node, what is handed to it, torn, the rule that breaks or None):
@@ -220,7 +224,7 @@ class Reach:
         self._beyond_packets = 0
         self._sorted = 0
         self._inert: dict[int, int] = {}  # by node: messages that change nothing at all
-        self._others: dict[int, list[Timer | Fault]] = {}  # by node: what else may happen to it
+        self._others: dict[int, list[_Other]] = {}  # by node: what else may happen to it
         self._tearable: set[int] = set()
         self._beyond_nodes: dict[int, bool] = {}
 
@@ -284,7 +288,7 @@ class Reach:
         if node.record is not None and node.restarts < self.bounds.view_server_restarts:
             self._tearable.add(number)
 
-    def _list_others(self, node: Node, name: str) -> Iterator[Timer | Fault]:
+    def _list_others(self, node: Node, name: str) -> Iterator[_Other]:
         for timer in Timer:
             if timer in node.timers and node.fired.get(timer, 0) < self.bounds.timers.get(timer, 0):
                 yield timer
@@ -294,6 +298,8 @@ class Reach:
             yield Fault.CRASH
         if name == VIEW_SERVER and node.core is not None and node.naps < self.bounds.naps:
             yield Fault.NAP
+        if name == VIEW_SERVER and node.core is not None and node.losses < self.bounds.losses:
+            yield from map(ConnectionLost, self.space.stage.ensemble.replicas)
 
     def _restarts(self, name: str) -> int:
         if name == VIEW_SERVER:

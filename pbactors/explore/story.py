@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pbactors.explore.node import Fault, Input, Node, Packet, Step
 from pbactors.explore.search import Found
 from pbactors.explore.space import Action, Space, State
-from pbactors.protocol.core import Timer
+from pbactors.protocol.core import ConnectionLost, Timer
 from pbactors.trace import Moment, Sort, Trace, describe, status_fields
 from pbactors.workload import outcome_of
 
@@ -72,6 +72,8 @@ class _Teller:
             return Moment(time, name, Sort.RECEIVED, text, number, given.source, fields)
         if isinstance(given, Timer):
             return Moment(time, name, Sort.TIMER, f"the {given.value} timer fires")
+        if isinstance(given, ConnectionLost):
+            return Moment(time, name, Sort.SIGNAL, str(given))
         return Moment(time, name, _SORTS[given], given.value)
 
     def _follow(self, time: int, name: str, step: Step) -> None:

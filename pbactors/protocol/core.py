@@ -6,10 +6,11 @@ sockets (``pbactors.actors``), virtual time and exhaustive search; none knows th
 knows a driver.
 
 **The driver's contract.** Call one method at a time. Messages may be lost, repeated, delayed and
-reordered. Hand over the messages that have arrived before firing timers that are due; a periodic
-timer that is late fires once. After any group of calls, call :meth:`Core.flush` once, perform the
-outbox in order, and clear it. What follows a :class:`Persist` is not done if it fails. Where group
-boundaries fall may change *when* something is answered, never *what* is executed or answered.
+reordered. Hand over first the messages that have arrived, then signals, then timers that are due; a
+periodic timer that is late fires once. After any group of calls, call :meth:`Core.flush` once,
+perform the outbox in order, and clear it. What follows a :class:`Persist` is not done if it fails.
+Where group boundaries fall may change *when* something is answered, never *what* is executed or
+answered.
 
 **Time is a timer that fires.** Timers are names. Firing one early, late or for nothing must be
 harmless; they affect liveness, never safety.
@@ -31,6 +32,7 @@ __all__ = [
     "CancelTimer",
     "ClusterJoined",
     "Complete",
+    "ConnectionLost",
     "Core",
     "Effect",
     "Emit",
@@ -38,12 +40,14 @@ __all__ = [
     "Ignored",
     "Outbox",
     "Persist",
+    "Publish",
     "RoleChanged",
     "Send",
     "SessionClosed",
     "SessionLost",
     "SetTimer",
     "Signal",
+    "Slept",
     "StartOver",
     "StateInstalled",
     "Status",
@@ -83,10 +87,33 @@ class Timer(Enum):
     RETRY = "retry"
 
 
-class Signal(Enum):
-    """What a driver noticed or a person asked."""
+# -- signals: what a driver noticed or a person asked ----------------------------------------
 
-    SLEPT = "slept"
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Something that is no message and no timer. It may come early, late, wrongly or never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slept(Signal):
+    """The driver did nothing for a long time, and does not know what happened meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLost(Signal):
+    """The connection to a node was closed, or nothing came through it for too long (R49).
+
+    What the node sent before has been handed over, as far as it has arrived.
+
+    Attributes:
+        node: whom to. Which of its lives that was, nobody knows.
+    """
+
+    node: str
+
+    def __str__(self) -> str:
+        return f"the connection to {self.node} is lost"
 
 
 # -- events: what a core tells its driver, for people and counters ----------------------------
@@ -202,6 +229,12 @@ class Send(NamedTuple):
     message: Message
 
 
+class Publish(NamedTuple):
+    """Tell everybody who listens. It may be lost, by each of them alone."""
+
+    message: Message
+
+
 class Persist(NamedTuple):
     """Make this durable before anything that follows."""
 
@@ -241,7 +274,7 @@ class Emit(NamedTuple):
     event: Event
 
 
-Effect: TypeAlias = Send | Persist | SetTimer | CancelTimer | Complete | Emit
+Effect: TypeAlias = Send | Publish | Persist | SetTimer | CancelTimer | Complete | Emit
 
 
 class Outbox:
@@ -255,6 +288,10 @@ class Outbox:
     def send(self, target: Target, message: Message) -> None:
         """Send ``message`` to a node by name, or back along an address."""
         self.effects.append(Send(target, message))
+
+    def publish(self, message: Message) -> None:
+        """Tell ``message`` to everybody who listens."""
+        self.effects.append(Publish(message))
 
     def persist(self, record: ViewRecord) -> None:
         """Make ``record`` durable; what follows is not done if that fails."""
@@ -367,7 +404,7 @@ class Core(ABC):
         """A timer fired: due, early, late or for nothing."""
 
     def on_signal(self, signal: Signal, out: Outbox) -> None:  # noqa: B027
-        """The driver noticed something."""
+        """The driver noticed something, perhaps wrongly."""
 
     def flush(self, out: Outbox) -> None:  # noqa: B027
         """End of a batch: emit what was gathered."""

@@ -175,7 +175,7 @@ def nothing_answered_is_lost(world: World) -> str | None:
 
 def promotes_the_gone(before: ViewRecord, after: ViewRecord, service: ViewService) -> str | None:
     """Whoever is promoted is not known to be dead or restarted (R8, R10), and was heard since the
-    view server began or slept (R46).
+    view server began or slept (R46), and since a suspicion alone condemned the primary (R49).
 
     The state would be lost although the former primary may come back. It is asked when a view is
     stored; later the promoted one may die like anybody.
@@ -187,6 +187,9 @@ def promotes_the_gone(before: ViewRecord, after: ViewRecord, service: ViewServic
         return f"R8: {promoted.name} is promoted, and known to be dead or restarted"
     if not service.heard(promoted):
         return f"R46: {promoted.name} is promoted, and was not heard since the start"
+    former = before.view.primary
+    if former is not None and not service.outlives(promoted, former):
+        return f"R49: {promoted.name} is promoted on a suspicion, and was not heard since"
     return None
 
 

@@ -6,6 +6,10 @@ state. So whoever may be promoted holds everything that anyone was told.
 
 A server is dead when it was silent for ``dead_pings`` ping checks (R9). That may be wrong, a live
 server can be declared dead, and then nothing breaks: safety rests on the numbers.
+
+A lost connection makes a server *suspect*: patience with it is short until it pings again (R49). A
+killed process closes its connections within milliseconds, so this is what makes failover quick; the
+full patience is for a process that is busy or hung.
 """
 
 from __future__ import annotations
@@ -18,11 +22,13 @@ from pbactors.config import Timing
 from pbactors.errors import InvariantViolated
 from pbactors.protocol.core import (
     Address,
+    ConnectionLost,
     Core,
     Ignored,
     Outbox,
     RoleChanged,
     Signal,
+    Slept,
     Status,
     Timer,
     ViewAcknowledged,
@@ -52,6 +58,11 @@ from pbactors.protocol.view import (
 __all__ = ["ViewService"]
 
 
+SUSPECT_CHECKS = 2
+"""A suspect that does not ping until so many ping checks are over counts as dead. Between two of
+them every live server pings."""
+
+
 @dataclass(slots=True)
 class Server:
     """What is known of one node name.
@@ -62,6 +73,7 @@ class Server:
         missed: ping checks since that ping.
         heard: whether it has pinged since this view service started (R46).
         filling: the view whose backup it says it is filling, 0 for none (R35).
+        suspected: ping checks since its connection was lost, counted from 1; 0 once it pings (R49).
     """
 
     incarnation: Incarnation
@@ -69,6 +81,7 @@ class Server:
     missed: int = 0
     heard: bool = False
     filling: int = 0
+    suspected: int = 0
 
 
 class ViewService(Core):
@@ -169,7 +182,7 @@ class ViewService(Core):
         elif self._dead(server):  # it comes back to the end of the line
             self._servers[source.node] = self._servers.pop(source.node)
         server.sequence = ping.sequence
-        server.missed = 0
+        server.missed = server.suspected = 0
         server.heard = True
         server.filling = ping.filling
         if max(ping.number, ping.filling) > self.view.number:
@@ -186,6 +199,7 @@ class ViewService(Core):
         if is_ack and not self._overtaken:
             self.acked = True
             out.persist(ViewRecord(self.cluster, self.view, True))
+            out.publish(self._view_reply())
             out.emit(ViewAcknowledged(self.view.number))
 
     def on_get_view(self, source: Address, message: GetView, out: Outbox) -> None:
@@ -200,19 +214,39 @@ class ViewService(Core):
         before = self._alive()
         for server in self._servers.values():
             server.missed = min(server.missed + 1, self._timing.dead_pings)
+            if server.suspected:
+                server.suspected = min(server.suspected + 1, self._timing.dead_pings + 1)
         self._advance(out)
         if self._alive() != before:
             out.emit(RoleChanged(Role.VIEW_SERVER, self._describe()))
 
     def on_signal(self, signal: Signal, out: Outbox) -> None:
-        """Having slept, it cannot tell who was silent: everyone gets a fresh grace, and only who is
-        heard again may be chosen or promoted (R46).
+        """Note what the driver noticed: that it slept, or that a connection is lost."""
+        if isinstance(signal, Slept):
+            self._on_slept()
+        elif isinstance(signal, ConnectionLost):
+            self._on_connection_lost(signal.node)
+
+    def _on_slept(self) -> None:
+        """It cannot tell who was silent: everyone gets a fresh grace, and only who is heard again
+        may be chosen or promoted (R46).
         """
-        if signal is Signal.SLEPT:
-            for server in self._servers.values():
-                server.heard = False
-                if not self._dead(server):
-                    server.missed = 0
+        for server in self._servers.values():
+            server.heard = False
+            if not self._dead(server):
+                server.missed = server.suspected = 0
+
+    def _on_connection_lost(self, node: str) -> None:
+        """Suspect a server, unless most are lost at once: that is our own trouble (R49)."""
+        server = self._servers.get(node)
+        if server is None or not server.heard or self._dead(server):
+            return
+        server.suspected = server.suspected or 1
+        living = [each for each in self._servers.values() if each.heard and not self._dead(each)]
+        suspects = [each for each in living if each.suspected]
+        if 2 * len(suspects) > len(living):
+            for suspect in suspects:
+                suspect.suspected = 0
 
     def on_abandon(self, source: Address, message: Abandon, out: Outbox) -> None:
         """Give up this cluster and form a new, empty one, unless its state is still there."""
@@ -233,12 +267,15 @@ class ViewService(Core):
             out.send(source, Refused(self.view.number, Reason.FOREIGN_CLUSTER, text))
 
     def _reply(self, source: Address, out: Outbox) -> None:
-        out.send(source, ViewReply(self.view, self.acked, self._contract))
+        out.send(source, self._view_reply())
+
+    def _view_reply(self) -> ViewReply:
+        return ViewReply(self.view, self.acked, self._contract)
 
     # -- decisions ----------------------------------------------------------------------------
 
     def _dead(self, server: Server) -> bool:
-        return server.missed >= self._timing.dead_pings
+        return server.missed >= self._timing.dead_pings or server.suspected > SUSPECT_CHECKS
 
     def _living(self, member: Member) -> bool:
         """Heard, not silent for too long, and not restarted since (R8-R10)."""
@@ -292,10 +329,21 @@ class ViewService(Core):
         if self.gone(view.primary) and view.backup is not None:
             if not self._living(view.backup):
                 return None  # both are dead, or the backup was not heard since a start (R7, R46)
+            if not self.outlives(view.backup, view.primary):
+                return None
             return View(view.number + 1, view.backup, self._choose_backup(view.backup))
         if self._restarted(view.primary):
             return None  # its state is gone, and nobody else ever had it (R7, R25)
         return self._next_backup(view.primary)
+
+    def outlives(self, backup: Member, primary: Member) -> bool:
+        """Tell whether the backup has pinged since the primary's connection was lost, where that
+        alone condemned the primary (R49): what hit one of them may have hit both.
+        """
+        server = self._servers[primary.name]
+        if self._restarted(primary) or server.missed >= self._timing.dead_pings:
+            return True
+        return self._servers[backup.name].missed < server.suspected - 1
 
     def _next_backup(self, primary: Member) -> View | None:
         """Same primary: replace a backup that is gone, or take a first one (R5, R6)."""
@@ -328,6 +376,7 @@ class ViewService(Core):
             raise InvariantViolated(f"{reason}: {after} after {self.view}")
         self.view, self.acked = after, False
         out.persist(ViewRecord(self.cluster, after, False))
+        out.publish(self._view_reply())
         out.emit(ViewInstalled(after))
 
     # -- copies and people --------------------------------------------------------------------

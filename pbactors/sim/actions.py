@@ -32,6 +32,7 @@ class Fault(Enum):
     VIEW_SERVER_CRASH = "view server crash"
     VIEW_SERVER_TORN_CRASH = "view server crash in the middle of an outbox"
     VIEW_SERVER_PAUSE = "view server pause"
+    FALSE_SUSPICION = "false suspicion"
     STORE_FAILURE = "failing view store"
     CLIENT_CRASH = "client crash"
     CLIENT_LEAVES = "client closes its session"
@@ -68,6 +69,7 @@ _ON_NODES = frozenset(
         Fault.RESTART_AT_ONCE,
         Fault.SECOND_LIFE,
         Fault.FREEZE,
+        Fault.FALSE_SUSPICION,
         Fault.ISOLATION,
         Fault.STRANDED,
         Fault.VIEW_SERVER_CUT,

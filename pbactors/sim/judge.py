@@ -17,7 +17,7 @@ from pbactors.protocol.messages import Reply
 from pbactors.protocol.operations import Kind
 from pbactors.protocol.primary import Primary
 from pbactors.protocol.replica import Replica
-from pbactors.protocol.view import ViewRecord
+from pbactors.protocol.view import Incarnation, ViewRecord
 from pbactors.protocol.view_service import ViewService
 from pbactors.sim.process import Process
 from pbactors.sim.violation import Violation
@@ -54,6 +54,9 @@ class Judge:
         self._world = world
         self._dead_pings = dead_pings
         self._silent: dict[str, int] = {}  # by node: ping checks since its last ping
+        self._newest: dict[str, tuple[Incarnation, int]] = {}  # by node: its newest ping
+        self._without_news: dict[str, int] = {}  # by node: ping checks since that
+        self._unproven: dict[str, set[str]] = {}  # by a node in doubt: who has not pinged since
         self.log: list[Executed] = []
         self.places: dict[tuple[int, int], int] = {}
         self._last_numbers: dict[int, int] = {}
@@ -237,6 +240,7 @@ class Judge:
         if reason is None and isinstance(core, ViewService):
             reason = promotes_the_gone(before, self._world.record, core)
             reason = reason or self._refuse_backup(before)
+            reason = reason or self._refuse_promotion(before) or self._refuse_haste(before)
         if reason is not None:
             raise Violation(f"one_history: {reason}")
 
@@ -250,14 +254,55 @@ class Judge:
             return None
         return f"R8: {chosen.name} is chosen as backup, and was silent for {silent} ping checks"
 
-    def pinged(self, name: str) -> None:
+    def _refuse_promotion(self, before: ViewRecord) -> str | None:
+        """R49: where a suspicion condemned the primary, its backup has pinged since."""
+        after, former = self._world.record.view, before.view.primary
+        if former is None or after.primary is None or after.primary == former:
+            return None
+        hasty = self._without_news.get(former.name, 0) < self._dead_pings
+        if hasty and after.primary.name in self._unproven.get(former.name, ()):
+            return f"R49: {after.primary.name} is promoted on a suspicion, and was not heard since"
+        return None
+
+    def _refuse_haste(self, before: ViewRecord) -> str | None:
+        """R9, R49: who is given up was silent for long, or is in doubt, or lives no more."""
+        for member in before.view.members():
+            if member in self._world.record.view.members():
+                continue
+            silent = self._without_news.get(member.name, self._dead_pings)
+            if (
+                silent < self._dead_pings
+                and member.name not in self._unproven
+                and self._newest.get(member.name, (b"", 0))[0] == member.incarnation
+            ):
+                return f"R49: {member.name} is given up, and was silent for {silent} ping checks"
+        return None
+
+    def pinged(self, name: str, incarnation: Incarnation, sequence: int) -> None:
         """The view server was handed a ping."""
         self._silent[name] = 0
+        if (incarnation, sequence) > self._newest.get(name, (b"", 0)):
+            self._newest[name] = (incarnation, sequence)
+            self._without_news[name] = 0
+            self._unproven.pop(name, None)
+            for unproven in self._unproven.values():
+                unproven.discard(name)
+
+    def view_server_started(self) -> None:
+        """To a view server that starts every ping is news, and nobody is in doubt."""
+        self._newest.clear()
+        self._unproven.clear()
+
+    def doubted(self, name: str) -> None:
+        """The view server's connection to a node is lost, it seems."""
+        self._unproven.setdefault(name, set(self._silent))
 
     def checked(self) -> None:
         """The view server was told to check pings."""
         for name in self._silent:
             self._silent[name] += 1
+        for name in self._without_news:
+            self._without_news[name] += 1
 
     def check(self) -> None:
         """Check the invariants over all replicas."""

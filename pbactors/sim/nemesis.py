@@ -270,6 +270,12 @@ class Nemesis:
     def _pause_view_server(self, action: Action, random: Random) -> str:
         return self._pause(self._world.newest(VIEW_SERVER), action, random)
 
+    def _suspect(self, action: Action, random: Random) -> str:
+        """The view server loses its connection to a node that goes on running."""
+        name = self._name(action)
+        self._world.lose_connection(name)
+        return name
+
     def _fail_store(self, action: Action, random: Random) -> str:
         if self._world.newest(VIEW_SERVER) is None:
             return ""
@@ -306,6 +312,7 @@ class Nemesis:
         Fault.VIEW_SERVER_CRASH: _crash_view_server,
         Fault.VIEW_SERVER_TORN_CRASH: _crash_view_server,
         Fault.VIEW_SERVER_PAUSE: _pause_view_server,
+        Fault.FALSE_SUSPICION: _suspect,
         Fault.STORE_FAILURE: _fail_store,
         Fault.CLIENT_CRASH: _crash_client,
         Fault.CLIENT_LEAVES: _leave_client,

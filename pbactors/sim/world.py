@@ -17,15 +17,18 @@ from pbactors.protocol.core import (
     Address,
     CancelTimer,
     Complete,
+    ConnectionLost,
     Core,
     Effect,
     Emit,
     Outbox,
     Persist,
+    Publish,
     Send,
     SessionClosed,
     SetTimer,
     Signal,
+    Slept,
     Target,
     Timer,
 )
@@ -44,11 +47,15 @@ from pbactors.sim.recorder import Recorder
 from pbactors.sim.timers import Timers
 from pbactors.sim.violation import Violation
 from pbactors.sim.watched import watch
+from pbactors.trace import Sort
 
 __all__ = ["World"]
 
 REPLICAS = "abcdefgh"
 _BATCH_MS = 8.0
+_NOTICED_MS = 5.0
+"""A crash shows at the other end of a connection within so long, mostly."""
+
 _KNOWN_MAX = 1000
 
 
@@ -123,6 +130,7 @@ class World:
 
     def start_view_server(self) -> None:
         """Start the view server from what is stored."""
+        self.judge.view_server_started()
         self._lives += 1
         core = self._ensemble.view_service(incarnation(self._lives), self.record)
         self._begin(VIEW_SERVER, core)
@@ -171,8 +179,31 @@ class World:
         if isinstance(process.core, Replica):
             key = f"{process.name}, life {process.life}" if process.former else process.name
             del self.replicas[key]
+            self._notice_later(process)
         if self.recorder is not None:
             self.recorder.stopped(self, process)
+
+    def _notice_later(self, process: Process) -> None:
+        """A process has ended: the view server's connection to it is lost. That is mostly noticed
+        at once, sometimes late, when another life may have begun, and sometimes not at all.
+        """
+        chance, delay_ms = process.random.random(), process.random.random() * _NOTICED_MS
+        if chance < 0.1:
+            delay_ms += self.plan.timing.dead_interval_ms * 20 * chance
+        if chance < 0.9 or self._calm:
+            self.agenda.after(delay_ms, self.lose_connection, process.name)
+
+    def lose_connection(self, name: str) -> None:
+        """The view server notices, rightly or wrongly, that its connection to a node is lost."""
+        view_server = self.newest(VIEW_SERVER)
+        if view_server is None:
+            return
+        signal = ConnectionLost(name)
+        self.judge.doubted(name)
+        if self.recorder is not None:
+            self.recorder.note(self, VIEW_SERVER, Sort.SIGNAL, str(signal))
+        if not (view_server.frozen or view_server.waking):
+            self.run(view_server, (), (signal,))
 
     def newest(self, name: str) -> Process | None:
         """Return the newest running life of a name."""
@@ -231,13 +262,13 @@ class World:
         items, process.inbox = process.inbox, []
         due, process.due = process.due, {}
         if items or due or slept:
-            self.run(process, items, slept, tuple(due))
+            self.run(process, items, (Slept(),) if slept else (), tuple(due))
 
     def _fired(self, process: Process, timer: Timer) -> None:
         if process.frozen or process.waking:
             process.due[timer] = None
         else:
-            self.run(process, (), False, (timer,))
+            self.run(process, (), (), (timer,))
 
     # -- steps --------------------------------------------------------------------------------
 
@@ -245,13 +276,13 @@ class World:
         self,
         process: Process,
         items: tuple[Packet | CallGiven, ...] | list[Packet | CallGiven],
-        slept: bool = False,
+        signals: tuple[Signal, ...] = (),
         timers: tuple[Timer, ...] = (),
     ) -> None:
         """Hand a group of things to a core, flush once, perform the outbox, and judge."""
         core, out, judge = process.core, Outbox(), self.judge
         judge.begins(core)
-        self._single = len(items) + len(timers) == 1
+        self._single = len(items) + len(signals) + len(timers) == 1
         recorder = self.recorder
         try:
             for item in items:
@@ -262,11 +293,11 @@ class World:
                     source = Address(header.node, header.incarnation, header.cluster, item.sender)
                     core.on_message(source, message, out)
                     if type(message) is Ping:
-                        judge.pinged(header.node)
+                        judge.pinged(header.node, header.incarnation, message.sequence)
                 else:
                     core.on_call(*item)  # type: ignore[attr-defined]
-            if slept:
-                core.on_signal(Signal.SLEPT, out)
+            for signal in signals:
+                core.on_signal(signal, out)
             for timer in timers:
                 if recorder is not None:
                     recorder.fired(self, process, timer)
@@ -323,6 +354,8 @@ class World:
             elif kind is Complete:
                 self.digest = crc32(effect.outcome or b"", self.digest)  # type: ignore[union-attr]
                 self.clients.completed(process, effect.call, effect.outcome)  # type: ignore[union-attr]
+            elif kind is Publish:
+                self._publish(process, effect.message)  # type: ignore[union-attr]
             elif kind is Persist:
                 if not self._persist(process, effect.record):  # type: ignore[union-attr]
                     return
@@ -357,6 +390,11 @@ class World:
         if self.recorder is not None:
             self.recorder.sent(self, process, packet, message)
         self.network.send(packet, message.bulk)
+
+    def _publish(self, process: Process, message: Message) -> None:
+        """Send a message to everybody else, each over a link that may lose it."""
+        for name in [name for name in self.lives if name != process.name]:
+            self._send(process, name, message)
 
     def _persist(self, process: Process, record: ViewRecord) -> bool:
         """Store a record. Returns False where that failed, and the view server has stopped."""

@@ -57,6 +57,7 @@ class Transport(ABC):
         self._counters: Counter[str] = Counter()
         self._phase = Phase.NEW
         self._owner = 0
+        self._lost: list[str] = []
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -173,6 +174,20 @@ class Transport(ABC):
         if self._usable():
             self._subscribe(node, address, topic)
 
+    def watch(self, node: str) -> None:
+        """Keep a connection to a peer from now on, and tell when it is lost.
+
+        A process that is killed closes its connections at once; one that is frozen, or cut off,
+        loses them when nothing has come through for a while. A busy one keeps them.
+        """
+        if self._usable():
+            self._watch(node)
+
+    def lost(self) -> list[str]:
+        """Return the watched peers whose connection was lost since the last time."""
+        lost, self._lost = self._lost, []
+        return lost
+
     def _small_enough(self, body: bytes) -> bool:
         if len(body) <= self._message_bytes_max:
             return True
@@ -196,6 +211,9 @@ class Transport(ABC):
     def _forget(self, node: str) -> None: ...
 
     @abstractmethod
+    def _watch(self, node: str) -> None: ...
+
+    @abstractmethod
     def _subscribe(self, node: str, address: str, topic: bytes) -> None: ...
 
     # -- receiving ------------------------------------------------------------------------------
@@ -210,7 +228,8 @@ class Transport(ABC):
         return self._receive(most) if self._usable() else []
 
     def wait(self, timeout_ms: float | None) -> None:
-        """Return when something can be received, after a :meth:`wake`, or when time is over.
+        """Return when something can be received, after a :meth:`wake`, when a watched connection is
+        lost, or when time is over.
 
         A ``wake`` since the last ``wait`` counts. It may also return early for nothing.
 

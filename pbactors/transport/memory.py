@@ -48,6 +48,7 @@ class MemoryNetwork:
         self.publishers: dict[str, MemoryTransport] = {}
         self.links: dict[bytes, _Link] = {}
         self.subscriptions: list[tuple[MemoryTransport, str, str, bytes]] = []
+        self.watchers: list[MemoryTransport] = []
         self._numbers = itertools.count(1)
 
     def number(self) -> int:
@@ -89,6 +90,7 @@ class MemoryTransport(Transport):
         self._queues: dict[tuple[bool, bytes], deque[Received]] = {}
         self._changed = threading.Condition(network.lock)
         self._woken = False
+        self._watched: set[str] = set()
 
     @property
     def bound_address(self) -> str | None:
@@ -121,9 +123,13 @@ class MemoryTransport(Transport):
     def _close(self) -> None:
         network = self._network
         with network.lock:
+            if self in network.watchers:
+                network.watchers.remove(self)
             for where in (network.listeners, network.publishers):
                 for address in [address for address, owner in where.items() if owner is self]:
                     del where[address]
+            for watcher in network.watchers:
+                watcher.miss(self._bound_address)
             network.subscriptions = [
                 entry for entry in network.subscriptions if entry[0] is not self
             ]
@@ -187,6 +193,19 @@ class MemoryTransport(Transport):
                     received = Received(node, b"", body)
                     subscriber.deliver((False, address.encode()), received)
 
+    def _watch(self, node: str) -> None:
+        with self._network.lock:
+            self._watched.add(node)
+            if self not in self._network.watchers:
+                self._network.watchers.append(self)
+
+    def miss(self, address: str | None) -> None:
+        """Note that whoever listened there is gone; the network has the lock."""
+        lost = [node for node in self._watched if self._peers.get(node) == address]
+        if lost:
+            self._lost += lost
+            self._changed.notify_all()
+
     def _subscribe(self, node: str, address: str, topic: bytes) -> None:
         with self._network.lock:
             self._network.subscriptions.append((self, node, address, topic))
@@ -222,7 +241,7 @@ class MemoryTransport(Transport):
     def _wait(self, timeout_ms: float | None) -> None:
         until_s = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
         with self._changed:
-            while not self._queues and not self._woken:
+            while not self._queues and not self._woken and not self._lost:
                 left_s = None if until_s is None else until_s - time.monotonic()
                 if left_s is not None and left_s <= 0:
                     break

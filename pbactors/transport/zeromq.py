@@ -137,6 +137,7 @@ class ZeroMQTransport(Transport):
         self._followed: dict[Socket | int, _Reader] = {}
         self._ready: list[_Reader] = []  # what the last wait saw, until receive takes it
         self._last_words: list[Received] = []  # from links that are closed
+        self._watched: set[str] = set()
         self._entries: list[_Entry] = []
         self._entries_and_wakeup: list[_Entry] = []
 
@@ -290,6 +291,9 @@ class ZeroMQTransport(Transport):
             pass
         self._counters["dropped_unreachable"] += len(link.held)
         self._disconnect(link)
+        if link.node in self._watched and not link.bulk:
+            self._lost.append(link.node)
+            self._connect(link.node, bulk=False)
 
     def _disconnect(self, link: _Reader) -> None:
         del self._links[link.node, link.bulk]
@@ -301,6 +305,13 @@ class ZeroMQTransport(Transport):
             link = self._links.get((node, bulk))
             if link is not None:
                 self._disconnect(link)
+        if node in self._watched:
+            self._connect(node, bulk=False)
+
+    def _watch(self, node: str) -> None:
+        self._watched.add(node)
+        if (node, False) not in self._links:
+            self._connect(node, bulk=False)
 
     def _reply(self, route: bytes, body: bytes) -> bool:
         if self._router is None:
@@ -397,10 +408,10 @@ class ZeroMQTransport(Transport):
         until_s = math.inf if timeout_ms is None else time.monotonic() + timeout_ms / 1000
         while True:
             left_ms = max(0, min(WAIT_MS_MAX, (until_s - time.monotonic()) * 1000))
-            if self._last_words:
+            if self._last_words or self._lost:
                 left_ms = 0
             self._ready, woken = self._poll(self._entries_and_wakeup, math.ceil(left_ms))
-            if self._ready or self._last_words or woken or left_ms == 0:
+            if self._ready or self._last_words or self._lost or woken or left_ms == 0:
                 return
 
     def wake(self) -> None:

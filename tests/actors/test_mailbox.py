@@ -130,6 +130,21 @@ def test_what_pykka_handles_itself_comes_alone_also_when_told(
     assert mailbox.get() is envelope
 
 
+def test_a_lost_connection_comes_with_what_was_received_before(
+    mailbox: Mailbox, transport: Scripted
+) -> None:
+    peer = MemoryTransport(transport._network, "peer", None, PEERS, 1024)
+    transport._peers = {"peer": "peer"}
+    transport.on_wait = lambda: None
+    transport.watch("peer")
+    peer.open()
+    peer.send("node", b"last words")
+    peer.close()
+    found = batch(mailbox)
+    assert [received.body for received in found.received] == [b"last words"]
+    assert found.lost == ["peer"]
+
+
 def test_a_batch_of_tells_is_bounded(mailbox: Mailbox) -> None:
     for number in range(BATCH_MAX + 1):
         mailbox.put(Envelope(number))

@@ -58,7 +58,7 @@ def test_a_class_of_ones_own_is_found_out(tmp_path: Path) -> None:
     finished = pbactors("explore", "forgetful:Forgetful", *words, cwd=tmp_path)
     assert finished.exit_code == 1, finished
     assert "BROKEN    copies_are_equal: view 2: equal op 2, different states" in finished.stdout
-    assert "client 1  -> a         Request view 2: open a session (client 1)" in finished.stdout
+    assert "client 1  -> a         Request view 1: open a session (client 1)" in finished.stdout
     assert "copies_are_equal: view 2" in (tmp_path / "way.html").read_text(encoding="utf-8")
 
 

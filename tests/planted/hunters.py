@@ -70,6 +70,7 @@ class Search:
         loads: what each client calls.
         bounds: how far.
         window: how many calls a client has under way.
+        dead_pings: after how many silent ping checks a server is dead.
         stages: what happens before the search begins.
     """
 
@@ -78,6 +79,7 @@ class Search:
     loads: tuple[tuple[Invocation, ...], ...]
     bounds: Bounds
     window: int = 1
+    dead_pings: int = 2
     stages: tuple[Stage, ...] = ()
 
 
@@ -86,7 +88,12 @@ def explored(name: str, states_max: int) -> Catch | None:
     search = SEARCHES[name]
     loads = {f"client {place}": load for place, load in enumerate(search.loads, start=1)}
     scenario = Scenario(
-        KeyValueStore, WORKLOADS["kv"], loads, search.replicas, window=search.window
+        KeyValueStore,
+        WORKLOADS["kv"],
+        loads,
+        search.replicas,
+        dead_pings=search.dead_pings,
+        window=search.window,
     )
     try:
         start = scenario.formed(*search.members, heard=search.replicas[2:])
@@ -206,6 +213,13 @@ SEARCHES: Mapping[str, Search] = {
         "ab",
         (_calls("append 1"),),
         Bounds({PING: 2, CHECK: 2}, restarts=1, view_server_restarts=1),
+    ),
+    "a suspicion": Search(
+        "ab",
+        "ab",
+        (_calls("append 1"),),
+        Bounds({PING: 2, CHECK: 3}, restarts=1, losses=1),
+        dead_pings=4,
     ),
     "a deposed primary": Search(
         "ab", "ab", WRITER_AND_READER, Bounds({RESEND: 1}), stages=(CONNECTED, DEPOSED)

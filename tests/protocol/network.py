@@ -85,6 +85,7 @@ class Network:
         dead_pings: as in the topology.
         machine: the class that is replicated.
         limits: bounds.
+        publishes: whether anybody hears what the view server publishes; without it they ask.
     """
 
     def __init__(
@@ -93,7 +94,9 @@ class Network:
         dead_pings: int = 2,
         machine: type[StateMachine] = KeyValueStore,
         limits: Limits | None = None,
+        publishes: bool = False,
     ) -> None:
+        self.publishes = publishes
         self.timing = Timing(dead_pings=dead_pings)
         self.limits = limits or Limits()
         self.names = list(replicas)
@@ -221,6 +224,10 @@ class Network:
         match effect:
             case effects.Send(target, message):
                 self._send(name, node.core, target, message)
+            case effects.Publish(message):
+                for other in self.nodes if self.publishes else ():
+                    if other != name:
+                        self.inject(name, other, message)
             case effects.Persist(record):
                 self._persist(record)
             case effects.SetTimer(timer, delay_ms):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from random import Random
 
 from pbactors.config import Limits
-from pbactors.protocol.core import Signal, Timer
+from pbactors.protocol.core import Slept, Timer
 from pbactors.protocol.invariants import recoverable
 
 from .network import VIEW, Network
@@ -105,7 +105,7 @@ class Schedule(Network):
         elif kind == "heal":
             self.cut.clear()
         elif kind == "slept" and VIEW in self.nodes:
-            self.act(VIEW, lambda core, out: core.on_signal(Signal.SLEPT, out))
+            self.act(VIEW, lambda core, out: core.on_signal(Slept(), out))
 
     def _holds_the_last_copy(self, name: str) -> bool:
         """Tell whether the state is gone when this replica is."""

@@ -10,7 +10,7 @@ from pbactors import wire
 from pbactors.config import Limits
 from pbactors.protocol.backup import Backup
 from pbactors.protocol.client import Client
-from pbactors.protocol.core import Address, Core, Outbox, Signal, Timer
+from pbactors.protocol.core import Address, Core, Outbox, Slept, Timer
 from pbactors.protocol.messages import Abandon, Piece
 from pbactors.protocol.primary import Primary
 from pbactors.protocol.replica import Replica
@@ -71,7 +71,7 @@ class Cloning(Schedule):
             source = Address("", incarnation(9), CLUSTER, b"x")
             core.on_message(source, Abandon(b"o" * 16), out)
         elif choice < 0.7:
-            core.on_signal(Signal.SLEPT, out)
+            core.on_signal(Slept(), out)
         elif isinstance(core, Client):
             call_step(9999, "append", "k", "other")(core, out)
         else:

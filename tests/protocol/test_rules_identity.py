@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pbactors.protocol.core import Ignored, Outbox, Send, Signal, Timer
+from pbactors.protocol.core import Ignored, Outbox, Send, Signal, Slept, Timer
 from pbactors.protocol.messages import (
     Abandon,
     Abandoned,
@@ -62,7 +62,7 @@ def test_R46_only_servers_heard_since_the_restart_are_promoted() -> None:
 def test_R46_only_servers_heard_since_it_slept_are_promoted() -> None:
     """“(also when V notices it slept); only servers heard since may be chosen or promoted.”"""
     servers = acknowledged_pair()
-    signal(servers, Signal.SLEPT)
+    signal(servers, Slept())
     servers.restart("1")
     assert servers.ping("1", 0) == ("1", "2", 2)
     assert servers.ping("2") == ("2", "1", 3)
@@ -72,7 +72,7 @@ def test_R46_having_slept_it_gives_a_fresh_grace_period() -> None:
     """“everyone gets a fresh grace period (also when V notices it slept)”"""
     servers = acknowledged_pair()
     servers.check()
-    signal(servers, Signal.SLEPT)
+    signal(servers, Slept())
     servers.ping("2")
     assert servers.check() == ("1", "2", 2)
     servers.ping("1")

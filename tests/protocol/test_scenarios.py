@@ -6,7 +6,7 @@ import pytest
 
 from pbactors.config import Limits
 from pbactors.protocol.backup import Backup
-from pbactors.protocol.core import Signal, Timer
+from pbactors.protocol.core import Slept, Timer
 from pbactors.protocol.messages import (
     Confirm,
     Forward,
@@ -296,7 +296,7 @@ def test_X5_a_view_server_that_slept_declares_nobody_dead_before_draining() -> N
             network.fire(name, Timer.PING)
     network.settle(hold=lambda packet: packet.target == VIEW)
     network.settle()  # the driver hands over what has arrived before it fires timers
-    network.act(VIEW, lambda core, out: core.on_signal(Signal.SLEPT, out))
+    network.act(VIEW, lambda core, out: core.on_signal(Slept(), out))
     network.check()
     assert network.view == ("a", "b", 2)
     network.checks(5, "a", "b", "c")
@@ -307,7 +307,7 @@ def test_X5_having_slept_without_pings_queued_it_gives_everyone_grace() -> None:
     """X5, where nothing was queued: silence while it slept is no evidence."""
     network = formed("a", "b", "c")
     network.check()  # one more check, and everyone would be dead
-    network.act(VIEW, lambda core, out: core.on_signal(Signal.SLEPT, out))
+    network.act(VIEW, lambda core, out: core.on_signal(Slept(), out))
     network.check()
     assert network.view_service.status().state == "view acknowledged"
     network.checks(3, "a", "b", "c")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from pbactors.protocol.core import Signal, Timer
+from pbactors.protocol.core import Slept, Timer
 from pbactors.protocol.messages import REGISTRY, Message
 from tests.protocol.network import VIEW, Packet
 from tests.transcripts.recorded import Recorded
@@ -104,7 +104,7 @@ class Conductor:
     def _sleep(self, words: list[str]) -> None:
         for word in words:
             self._network.note(word, "*", "notices that it slept")
-            self._network.act(word, lambda core, out: core.on_signal(Signal.SLEPT, out))
+            self._network.act(word, lambda core, out: core.on_signal(Slept(), out))
 
     def _fire(self, timer: Timer, names: list[str]) -> None:
         for name in names:

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from pbactors.errors import AddressUnavailable
+from pbactors.transport.interface import Transport
 
 from .conftest import DEADLINE_S, MESSAGE_BYTES_MAX, Kit, eventually
 
@@ -195,6 +196,73 @@ def test_publishing_to_nobody_is_fine(kit: Kit) -> None:
     kit.client().publish(b"view", b"x")
 
 
+# -- watching ---------------------------------------------------------------------------------
+
+
+def lost(kit: Kit, transport: Transport) -> list[str]:
+    """Wait until a watched connection is lost, and return which."""
+    until_s = time.monotonic() + DEADLINE_S
+    while not (found := transport.lost()):
+        assert time.monotonic() < until_s
+        kit.pump(transport)
+    return found
+
+
+def connected(kit: Kit, transport: Transport, peer: Transport, name: str) -> None:
+    """Wait until a body arrives, so that there is a connection that can be lost."""
+    transport.send(name, b"are you there?")
+    kit.gather(peer, 1)
+
+
+def test_a_watched_peer_that_goes_is_told_once_and_again_when_it_goes_again(kit: Kit) -> None:
+    watcher = kit.client()
+    first_life = kit.node("node")
+    watcher.watch("node")
+    connected(kit, watcher, first_life, "node")
+    assert watcher.lost() == []
+    first_life.close()
+    if kit.kind == "inproc":  # nobody is killed in one's own process
+        assert kit.silent(watcher)
+        assert watcher.lost() == []
+        return
+    assert lost(kit, watcher) == ["node"]
+    assert kit.silent(watcher)
+    assert watcher.lost() == []
+    second_life = kit.node("node", kit.peers["node"])
+    connected(kit, watcher, second_life, "node")
+    second_life.close()
+    assert lost(kit, watcher) == ["node"]
+
+
+def test_a_peer_that_is_not_watched_is_not_told(kit: Kit) -> None:
+    client, peer = kit.client(), kit.node("node")
+    connected(kit, client, peer, "node")
+    peer.close()
+    assert kit.silent(client)
+    assert client.lost() == []
+
+
+def test_a_watched_peer_that_is_forgotten_is_no_loss_and_watched_on(kit: Kit) -> None:
+    watcher, peer = kit.client(), kit.node("node")
+    watcher.watch("node")
+    connected(kit, watcher, peer, "node")
+    watcher.forget("node")
+    connected(kit, watcher, peer, "node")
+    assert watcher.lost() == []
+    peer.close()
+    if kit.kind != "inproc":
+        assert lost(kit, watcher) == ["node"]
+
+
+def test_one_who_was_never_there_is_no_loss(kit: Kit) -> None:
+    kit.peers["node"] = kit.free_address().replace(":0", ":1")
+    watcher = kit.client()
+    watcher.watch("node")
+    watcher.watch("nobody")
+    assert kit.silent(watcher)
+    assert watcher.lost() == []
+
+
 # -- waiting ----------------------------------------------------------------------------------
 
 
@@ -309,6 +377,8 @@ def test_after_close_everything_is_harmless(kit: Kit) -> None:
     assert not node.reply(b"x", b"y")
     node.publish(b"x", b"y")
     node.forget("node")
+    node.watch("node")
+    assert node.lost() == []
     node.wake()
     node.wait(None)
     assert node.receive(10) == []

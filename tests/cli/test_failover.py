@@ -1,0 +1,60 @@
+"""What makes a failover quick, with real processes. Each test takes away the slower ways: patience
+with missed pings, and asking, last for longer than anybody waits. What is left must have done it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+import pbactors
+from pbactors.machines.kv import KeyValueStore
+from tests.processes import DEADLINE_S, free_topology
+
+from .shell import pids_of, up, view_of
+
+FOREVER_MS = int(20 * DEADLINE_S * 1000)
+PATIENT = {"ping_interval_ms": 25, "dead_pings": FOREVER_MS // 25}
+
+
+@pytest.mark.parametrize(
+    ("number", "role"),
+    [
+        (signal.SIGKILL, "primary"),
+        (signal.SIGKILL, "backup"),
+        (signal.SIGSTOP, "primary"),
+    ],
+    ids=["primary killed", "backup killed", "primary frozen"],
+)
+def test_a_lost_connection_is_enough(tmp_path: Path, number: signal.Signals, role: str) -> None:
+    """R49: no ping check counts here; the connection of a killed process is closed, and that of a
+    frozen one is silent.
+    """
+    topology = free_topology(tmp_path, timing=PATIENT)
+    with up(topology) as cluster, pbactors.connect(topology) as client:
+        client.call(KeyValueStore.put, "color", "blue", timeout_s=DEADLINE_S)
+        before = view_of(topology)
+        pid = pids_of(cluster)[before[role]]
+        os.kill(pid, number)
+        try:
+            assert client.call(KeyValueStore.get, "color", timeout_s=DEADLINE_S) == "blue"
+            after = view_of(topology)
+        finally:
+            if number == signal.SIGSTOP:
+                os.kill(pid, signal.SIGCONT)
+    assert after["number"] > before["number"]
+    assert before[role] not in (after["primary"], after["backup"])
+
+
+def test_a_client_hears_of_the_new_view_without_asking(tmp_path: Path) -> None:
+    """R30: it would ask after silence, but that lasts for longer than anybody waits."""
+    topology = free_topology(
+        tmp_path, timing={"client_resend_ms": FOREVER_MS, "client_resend_max_ms": FOREVER_MS}
+    )
+    with up(topology) as cluster, pbactors.connect(topology) as client:
+        client.call(KeyValueStore.put, "color", "blue", timeout_s=DEADLINE_S)
+        os.kill(pids_of(cluster)[view_of(topology)["primary"]], signal.SIGKILL)
+        assert client.call(KeyValueStore.get, "color", timeout_s=DEADLINE_S) == "blue"
