@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import pbactors
 from pbactors import start_node
 from pbactors.record import Recording, record
 from pbactors.trace import Moment, Sort
+from pbactors.trace.tape import SILENT_MS
 from tests.processes import DEADLINE_S, PBACTORS, free_topology, running, wait_until
 
 
@@ -77,8 +79,7 @@ def test_a_node_that_comes_back_is_another_life(tmp_path: Path) -> None:
 
 
 def test_a_node_that_is_frozen_is_paused_until_it_answers_again(tmp_path: Path) -> None:
-    timing = {"ping_interval_ms": 25, "dead_pings": 60}
-    path = free_topology(tmp_path, replicas=2, timing=timing)
+    path = free_topology(tmp_path, replicas=2)
     topology = pbactors.load(path)
 
     def counted_alive() -> bool:
@@ -93,6 +94,8 @@ def test_a_node_that_is_frozen_is_paused_until_it_answers_again(tmp_path: Path) 
         wait_until(counted_alive, what="b to be alive")
         with recorded(topology) as tape:
             frozen.send_signal(signal.SIGSTOP)
+            shown_s = time.monotonic() + 2 * SILENT_MS / 1000
+            wait_until(lambda: time.monotonic() > shown_s, what="a silence that is shown")
             wait_until(lambda: not counted_alive(), what="b to count as dead")
             frozen.send_signal(signal.SIGCONT)
             wait_until(counted_alive, what="b to be alive again")
