@@ -38,6 +38,10 @@ __all__ = ["CoreActor", "Life"]
 
 logger = logging.getLogger("pbactors")
 
+PAUSE_MS = 250
+"""Who did nothing for longer than this has slept, whatever the patience with others: soon after it,
+connections get lost for no other reason (``HEARTBEAT_TIMEOUT`` in ``zeromq_sockets``)."""
+
 STOP_TIMEOUT_S = 5.0
 """How long the end of the interpreter waits for an actor that somebody forgot to stop."""
 
@@ -184,8 +188,8 @@ class CoreActor(pykka.ThreadingActor):
             self._on_body(received)
         for message in batch.told:
             self.on_told(message)
-        if batch.late_ms > self.timing.dead_interval_ms / 2:
-            self.core.on_signal(Slept(), self._outbox)
+        if batch.late_ms > min(PAUSE_MS, self.timing.dead_interval_ms / 2):
+            self.core.on_signal(Slept(round(batch.late_ms)), self._outbox)
         for node in batch.lost:
             self.core.on_signal(ConnectionLost(node), self._outbox)
         for timer in batch.due:

@@ -37,6 +37,7 @@ __all__ = [
     "Effect",
     "Emit",
     "Event",
+    "GraceGiven",
     "Ignored",
     "Outbox",
     "Persist",
@@ -51,6 +52,8 @@ __all__ = [
     "StartOver",
     "StateInstalled",
     "Status",
+    "Suspected",
+    "SuspicionVoid",
     "Target",
     "Timer",
     "ViewAcknowledged",
@@ -97,7 +100,13 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Slept(Signal):
-    """The driver did nothing for a long time, and does not know what happened meanwhile."""
+    """The driver did nothing for a long time, and does not know what happened meanwhile.
+
+    Attributes:
+        ms: for how long, in milliseconds; 0 if it cannot tell.
+    """
+
+    ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +161,37 @@ class ViewAcknowledged(Event):
 
     def __str__(self) -> str:
         return f"view {self.number} is acknowledged"
+
+
+@dataclass(frozen=True, slots=True)
+class Suspected(Event):
+    """The view service has lost its connection to a server that counts as alive (R49)."""
+
+    node: str
+
+    def __str__(self) -> str:
+        return f"suspects {self.node}: the connection is lost"
+
+
+@dataclass(frozen=True, slots=True)
+class SuspicionVoid(Event):
+    """A suspect has pinged, or the view service takes the loss for trouble of its own (R49)."""
+
+    node: str
+
+    def __str__(self) -> str:
+        return f"no longer suspects {self.node}"
+
+
+@dataclass(frozen=True, slots=True)
+class GraceGiven(Event):
+    """The view service slept: nobody is suspected, and every silence counts from now on (R46)."""
+
+    slept_ms: int
+
+    def __str__(self) -> str:
+        slept = f"did nothing for {self.slept_ms} ms" if self.slept_ms else "did nothing for long"
+        return f"{slept}: everyone has a fresh grace period"
 
 
 @dataclass(frozen=True, slots=True)

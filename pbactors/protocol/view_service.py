@@ -24,12 +24,15 @@ from pbactors.protocol.core import (
     Address,
     ConnectionLost,
     Core,
+    GraceGiven,
     Ignored,
     Outbox,
     RoleChanged,
     Signal,
     Slept,
     Status,
+    Suspected,
+    SuspicionVoid,
     Timer,
     ViewAcknowledged,
     ViewInstalled,
@@ -145,7 +148,7 @@ class ViewService(Core):
             out.send(source, Superseded(source.incarnation, server.incarnation))
             return
         stuck = self._stuck()
-        reason = self._hear(source, ping, server)
+        reason = self._hear(source, ping, server, out)
         if reason is not None:
             out.emit(Ignored(Ping, reason))
             return
@@ -172,7 +175,7 @@ class ViewService(Core):
             )
         return None
 
-    def _hear(self, source: Address, ping: Ping, server: Server | None) -> str | None:
+    def _hear(self, source: Address, ping: Ping, server: Server | None, out: Outbox) -> str | None:
         """Note a ping. Returns why it is not news (R13)."""
         if server is None or source.incarnation > server.incarnation:
             self._servers.pop(source.node, None)
@@ -181,6 +184,8 @@ class ViewService(Core):
             return "not newer than the newest ping"
         elif self._dead(server):  # it comes back to the end of the line
             self._servers[source.node] = self._servers.pop(source.node)
+        if server.suspected:
+            out.emit(SuspicionVoid(source.node))
         server.sequence = ping.sequence
         server.missed = server.suspected = 0
         server.heard = True
@@ -224,8 +229,9 @@ class ViewService(Core):
         """Note what the driver noticed: that it slept, or that a connection is lost."""
         if isinstance(signal, Slept):
             self._on_slept()
+            out.emit(GraceGiven(signal.ms))
         elif isinstance(signal, ConnectionLost):
-            self._on_connection_lost(signal.node)
+            self._on_connection_lost(signal.node, out)
 
     def _on_slept(self) -> None:
         """It cannot tell who was silent: everyone gets a fresh grace, and only who is heard again
@@ -236,17 +242,24 @@ class ViewService(Core):
             if not self._dead(server):
                 server.missed = server.suspected = 0
 
-    def _on_connection_lost(self, node: str) -> None:
+    def _on_connection_lost(self, node: str, out: Outbox) -> None:
         """Suspect a server, unless most are lost at once: that is our own trouble (R49)."""
         server = self._servers.get(node)
         if server is None or not server.heard or self._dead(server):
             return
-        server.suspected = server.suspected or 1
-        living = [each for each in self._servers.values() if each.heard and not self._dead(each)]
-        suspects = [each for each in living if each.suspected]
+        if not server.suspected:
+            server.suspected = 1
+            out.emit(Suspected(node))
+        living = {
+            name: each
+            for name, each in self._servers.items()
+            if each.heard and not self._dead(each)
+        }
+        suspects = [name for name, each in living.items() if each.suspected]
         if 2 * len(suspects) > len(living):
-            for suspect in suspects:
-                suspect.suspected = 0
+            for name in suspects:
+                living[name].suspected = 0
+                out.emit(SuspicionVoid(name))
 
     def on_abandon(self, source: Address, message: Abandon, out: Outbox) -> None:
         """Give up this cluster and form a new, empty one, unless its state is still there."""

@@ -8,7 +8,20 @@ from collections.abc import Callable
 
 import pytest
 
-from pbactors.protocol.core import ConnectionLost, Outbox, Persist, Publish, Slept, Timer
+from pbactors.protocol.core import (
+    ConnectionLost,
+    Emit,
+    Event,
+    GraceGiven,
+    Outbox,
+    Persist,
+    Publish,
+    Signal,
+    Slept,
+    Suspected,
+    SuspicionVoid,
+    Timer,
+)
 from pbactors.protocol.messages import ViewReply
 from pbactors.protocol.view import View
 from pbactors.protocol.view_service import SUSPECT_CHECKS
@@ -150,6 +163,46 @@ def test_strangers_and_the_dead_are_not_suspected() -> None:
     frozen = servers.core.freeze()
     lose(servers, "3")
     assert servers.core.freeze() == frozen
+
+
+# -- what people are told of it ---------------------------------------------------------------
+
+
+def told(servers: Servers, *signals: Signal) -> list[Event]:
+    """Return the events of what the driver noticed."""
+    out = Outbox()
+    for signal in signals:
+        servers.core.on_signal(signal, out)
+    return [effect.event for effect in out.effects if isinstance(effect, Emit)]
+
+
+def test_a_suspicion_and_its_end_are_told_once_each() -> None:
+    servers = pair("3")
+    assert told(servers, ConnectionLost("1"), ConnectionLost("1")) == [Suspected("1")]
+    servers.effects.clear()
+    servers.ping("1")
+    servers.ping("1")
+    events = [effect.event for effect in servers.effects if isinstance(effect, Emit)]
+    assert events == [SuspicionVoid("1")]
+
+
+def test_trouble_of_its_own_ends_every_suspicion() -> None:
+    """“If V loses most peers at once, that is V's own trouble”"""
+    servers = pair("3")
+    assert told(servers, ConnectionLost("3"), ConnectionLost("1")) == [
+        Suspected("3"),
+        Suspected("1"),
+        SuspicionVoid("1"),
+        SuspicionVoid("3"),
+    ]
+
+
+def test_R46_a_view_server_that_slept_says_for_how_long() -> None:
+    """“everyone gets a fresh grace period (also when V notices it slept)”"""
+    servers = pair("3")
+    (event,) = told(servers, Slept(612))
+    assert event == GraceGiven(612)
+    assert str(event) == "did nothing for 612 ms: everyone has a fresh grace period"
 
 
 # -- push -------------------------------------------------------------------------------------
