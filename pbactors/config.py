@@ -20,8 +20,9 @@ class Timing:
         ping_interval_ms: a replica pings the view server, and the view server checks pings, once
             per interval.
         dead_pings: a server that was silent for this many checks counts as dead. Times the
-            interval, this is how long a primary costs that hangs. One that is killed is noticed
-            by its closed connection, after two checks.
+            interval, this is how long a primary costs that hangs, and how long a live one may be
+            too busy to ping. One that is killed is noticed by its closed connection, after two
+            checks; one that is frozen by its silent one, after about half a second.
         resend_interval_ms: a primary repeats what its backup has not confirmed after this time.
         client_resend_ms: a client that hears nothing for this time sends again and asks the view
             server who is primary; the wait doubles up to ``client_resend_max_ms``.
@@ -31,7 +32,7 @@ class Timing:
     """
 
     ping_interval_ms: int = 25
-    dead_pings: int = 20
+    dead_pings: int = 40
     resend_interval_ms: int = 100
     client_resend_ms: int = 100
     client_resend_max_ms: int = 1000

@@ -34,10 +34,11 @@ EVERYWHERE: Options = {
     # Without heartbeats a frozen peer is never noticed, and TCP keepalive does not help: its
     # kernel answers that. Both ends beat, since the time to live that a beat carries is void after
     # the next other message. libzmq's own thread answers, so a busy interpreter stays connected.
-    zmq.HEARTBEAT_IVL: 150,
+    # A frozen peer is noticed one interval and one timeout after its last word, at the latest.
+    zmq.HEARTBEAT_IVL: 100,
     # At 1 % packet loss, pauses of 300 ms happen on healthy links, and none of 400 ms.
-    zmq.HEARTBEAT_TIMEOUT: 500,
-    zmq.HEARTBEAT_TTL: 500,
+    zmq.HEARTBEAT_TIMEOUT: 450,
+    zmq.HEARTBEAT_TTL: 500,  # in steps of 100 ms
     # The default, 100 ms without back-off, is slow for a peer that restarts. The longest pause must
     # stay well below the dead interval: a view server that was away for long and comes back gives
     # its replicas no more than that to be heard again.

@@ -52,8 +52,8 @@ MEMBERS: Final = ("primary", "primary", "backup", "backup", "idle")
 SHORT_S: Final = (0.05, 0.4)
 """Shorter than it takes to be declared dead."""
 
-LONG_S: Final = (0.8, 4.0)
-"""Longer than that."""
+LONG_S: Final = (1.2, 4.0)
+"""Longer than that, in any case: who is silent for a second counts as dead."""
 
 
 def draw(seed: int, seconds: float, nemeses: Sequence[str]) -> list[list[Strike]]:

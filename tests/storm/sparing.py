@@ -23,7 +23,7 @@ from tests.storm.cluster import REPLICAS, VIEW_SERVER
 
 __all__ = ["GONE", "Sparing", "lacks_two_holders", "named", "unheard"]
 
-SETTLES_S: Final = 1.0
+SETTLES_S: Final = 1.2
 """So long after its wound has healed, a node has been heard again, or has been declared dead."""
 
 GONE: Final = "last holder of the state is gone"
