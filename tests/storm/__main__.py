@@ -22,14 +22,16 @@ from tests.storm.history import read_folder
 from tests.storm.hosts import Hosts, Loopback, SeparateHosts
 from tests.storm.schedule import ALL_NEMESES, CAN_DO_WITHOUT_LINKS, Strike, draw, in_words
 from tests.storm.verdict import judge_calls, summary
+from tests.storm.vigil import Vigil
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the options; wrong ones end the program with code 2."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.storm",
-        description="Clients write and read while nodes are killed, stopped and cut off. Then the "
-        "history that they wrote down is judged. Exit code 0: all is well; 1: something is wrong.",
+        description="Clients write and read while nodes are killed, stopped and cut off, or while "
+        "everything is merely slow. Then the history that they wrote down is judged. Exit code 0: "
+        "all is well; 1: something is wrong.",
     )
     parser.add_argument("--seed", type=int, help="of all choices (default: a new one)")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long (default 60)")
@@ -37,6 +39,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--nemeses",
         default="kills,stops,partitions",
         help=f"some of {','.join(ALL_NEMESES)} (default kills,stops,partitions)",
+    )
+    parser.add_argument(
+        "--noise",
+        action="store_true",
+        help="instead: strike nobody, but keep all processors busy, hold the replicas' "
+        "interpreters, and lose 1 %% of all packets: no other view may follow",
     )
     parser.add_argument(
         "--to-the-end",
@@ -56,7 +64,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     unknown = set(options.nemeses) - set(ALL_NEMESES)
     if unknown or options.seconds <= 0:
         parser.error(f"expected --nemeses of {','.join(ALL_NEMESES)}, and --seconds above 0")
-    if options.loopback and not set(options.nemeses) <= set(CAN_DO_WITHOUT_LINKS):
+    if options.noise and (options.to_the_end or options.plan):
+        parser.error("--noise strikes nobody: it goes without --to-the-end and --plan")
+    needs_links = not options.noise and set(options.nemeses) - set(CAN_DO_WITHOUT_LINKS)
+    if options.loopback and needs_links:
         parser.error(f"--loopback leaves --nemeses {','.join(CAN_DO_WITHOUT_LINKS)}")
     if options.seed is None:
         options.seed = secrets.randbelow(1_000_000)
@@ -69,7 +80,8 @@ def enter_enclosure(options: argparse.Namespace, arguments: Sequence[str]) -> No
         return
     why_not = missing()
     if why_not is not None:
-        sys.exit(f"{why_not}; or leave out the partitions: --loopback --nemeses kills,stops")
+        instead = "--loopback" if options.noise else "--loopback --nemeses kills,stops"
+        sys.exit(f"{why_not}; or leave out what needs links: {instead}")
     again = [sys.executable, "-m", "tests.storm", *arguments]
     command = enclosed([*again, "--seed", str(options.seed), "--enclosed"])
     path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
@@ -86,9 +98,11 @@ def storm(options: argparse.Namespace, folder: Path) -> int:
         print(line, flush=True)
         print(line, file=log, flush=True)
 
-    waves: Sequence[Sequence[Strike]] = draw(options.seed, options.seconds, options.nemeses)
-    print(in_words(waves), file=log, flush=True)
-    print(in_words(waves), flush=True)
+    waves: Sequence[Sequence[Strike]]
+    waves = [] if options.noise else draw(options.seed, options.seconds, options.nemeses)
+    if waves:
+        print(in_words(waves), file=log, flush=True)
+        print(in_words(waves), flush=True)
     with ExitStack() as stack:
         stack.enter_context(log)
         hosts: Hosts = Loopback() if options.loopback else stack.enter_context(SeparateHosts(HOSTS))
@@ -97,8 +111,11 @@ def storm(options: argparse.Namespace, folder: Path) -> int:
                 # After an accident it goes on with a new cluster.
                 its_folder = folder / f"cluster{part}"
                 its_folder.mkdir()
-                conductor = Conductor(hosts, its_folder, options.seed, say)
-                waves = conductor.run(waves, to_the_end=options.to_the_end)
+                if options.noise:
+                    Vigil(hosts, its_folder, options.seed, say).keep(options.seconds)
+                else:
+                    conductor = Conductor(hosts, its_folder, options.seed, say)
+                    waves = conductor.run(waves, to_the_end=options.to_the_end)
                 if not waves:
                     break
         except WentWrong as error:
@@ -139,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.judge is not None:
         return judge(options.judge)
     if not options.enclosed:
-        nemeses = ", ".join(options.nemeses)
+        nemeses = "noise" if options.noise else ", ".join(options.nemeses)
         print(f"seed {options.seed}, {options.seconds:g} s of {nemeses}", flush=True)
     if options.plan:
         print(in_words(draw(options.seed, options.seconds, options.nemeses)))

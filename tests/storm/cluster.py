@@ -17,7 +17,7 @@ from pbactors.heartbeat import Record
 from tests.storm.client import FINISH_S
 from tests.storm.hosts import Hosts
 
-__all__ = ["CLIENTS", "HOSTS", "REPLICAS", "VIEW_SERVER", "Cluster"]
+__all__ = ["CLIENTS", "HOSTS", "NODE_PROGRAM", "REPLICAS", "VIEW_SERVER", "Cluster"]
 
 VIEW_SERVER: Final = "view"
 REPLICAS: Final = ("a", "b", "c")
@@ -45,14 +45,22 @@ class Cluster:
         hosts: where they run.
         folder: for the topology, the view server's memory, logs and histories.
         seed: of the clients' choices.
+        replica_program: the command of a replica, without topology and name.
 
     Attributes:
         topology: what the nodes were started with.
         start_ns: when the storm began, by the monotonic clock.
     """
 
-    def __init__(self, hosts: Hosts, folder: Path, seed: int) -> None:
+    def __init__(
+        self,
+        hosts: Hosts,
+        folder: Path,
+        seed: int,
+        replica_program: Sequence[str] = NODE_PROGRAM,
+    ) -> None:
         self._hosts = hosts
+        self._replica_program = replica_program
         self._folder = folder
         self._seed = seed
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -79,7 +87,8 @@ class Cluster:
         if name in CLIENTS:
             self._start_client(name)
         else:
-            self._start_process(name, NODE_PROGRAM, [name])
+            program = self._replica_program if name in REPLICAS else NODE_PROGRAM
+            self._start_process(name, program, [name])
 
     def form(self) -> None:
         """Start the view server of a new cluster, the replicas and the clients."""

@@ -12,7 +12,7 @@ from typing import Final
 import pbactors
 from pbactors.heartbeat import Record, ViewSummary
 from pbactors.workload import Invocation
-from tests.storm.cluster import VIEW_SERVER, Cluster
+from tests.storm.cluster import NODE_PROGRAM, VIEW_SERVER, Cluster
 from tests.storm.history import HistoryWriter, StormLoad, answered_since, read_folder, round_of
 from tests.storm.hosts import Hosts
 from tests.storm.nemeses import Nemeses, NotNow
@@ -51,12 +51,20 @@ class Conductor:
         folder: for everything that is written.
         seed: of the storm's and the clients' choices.
         say: told what happens, as text.
+        replica_program: the command of a replica, without topology and name.
     """
 
-    def __init__(self, hosts: Hosts, folder: Path, seed: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        hosts: Hosts,
+        folder: Path,
+        seed: int,
+        say: Callable[[str], None],
+        replica_program: Sequence[str] = NODE_PROGRAM,
+    ) -> None:
         self._folder = folder
         self._say = say
-        self._cluster = Cluster(hosts, folder, seed)
+        self._cluster = Cluster(hosts, folder, seed, replica_program)
         self._random = random.Random(f"open choices of {seed}")
         self._nemeses = Nemeses(self._cluster, hosts, self._random, say)
         self._views: dict[int, tuple[str | None, str | None]] = {}
@@ -272,8 +280,8 @@ class Conductor:
         calls = read_folder(self._folder)
         done = ", ".join(f"{count} {kind}" for kind, count in sorted(self._nemeses.done.items()))
         self._say(
-            f"{sum(self._nemeses.done.values())} strikes ({done}), {self._passed_over} passed "
-            f"over; {max(self._views)} views"
+            f"{sum(self._nemeses.done.values())} strikes ({done or 'none'}), {self._passed_over} "
+            f"passed over; {max(self._views)} views"
         )
         self._say(summary(calls))
         verdict = judge_calls(calls)
