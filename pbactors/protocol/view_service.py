@@ -65,6 +65,10 @@ SUSPECT_CHECKS = 2
 """A suspect that does not ping until so many ping checks are over counts as dead. Between two of
 them every live server pings."""
 
+TROUBLE_CHECKS = 4
+"""After trouble of its own the view service heeds no lost connection until so many ping checks are
+over: those that it costs are not all noticed in the same moment."""
+
 
 @dataclass(slots=True)
 class Server:
@@ -123,6 +127,7 @@ class ViewService(Core):
         self._contract = contract
         self._timing = timing
         self._overtaken = 0
+        self._trouble = 0  # ping checks for which a lost connection says nothing (R49)
         # in the order in which they came alive: who is longest alive is chosen first
         self._servers: dict[str, Server] = {
             member.name: Server(member.incarnation) for member in record.view.members()
@@ -216,6 +221,7 @@ class ViewService(Core):
         if timer is not Timer.PING_CHECK or self.over:
             return
         out.set_timer(Timer.PING_CHECK, self._timing.ping_interval_ms)
+        self._trouble = max(0, self._trouble - 1)
         before = self._alive()
         for server in self._servers.values():
             server.missed = min(server.missed + 1, self._timing.dead_pings)
@@ -237,6 +243,7 @@ class ViewService(Core):
         """It cannot tell who was silent: everyone gets a fresh grace, and only who is heard again
         may be chosen or promoted (R46).
         """
+        self._trouble = TROUBLE_CHECKS
         for server in self._servers.values():
             server.heard = False
             if not self._dead(server):
@@ -245,7 +252,7 @@ class ViewService(Core):
     def _on_connection_lost(self, node: str, out: Outbox) -> None:
         """Suspect a server, unless most are lost at once: that is our own trouble (R49)."""
         server = self._servers.get(node)
-        if server is None or not server.heard or self._dead(server):
+        if self._trouble or server is None or not server.heard or self._dead(server):
             return
         if not server.suspected:
             server.suspected = 1
@@ -257,6 +264,7 @@ class ViewService(Core):
         }
         suspects = [name for name, each in living.items() if each.suspected]
         if 2 * len(suspects) > len(living):
+            self._trouble = TROUBLE_CHECKS
             for name in suspects:
                 living[name].suspected = 0
                 out.emit(SuspicionVoid(name))
@@ -404,7 +412,15 @@ class ViewService(Core):
     def freeze(self) -> Hashable:
         """Return something hashable, equal exactly where behaviour is equal."""
         servers = tuple((name, *astuple(server)) for name, server in self._servers.items())
-        return (self.cluster, self.view, self.acked, self.over, self._overtaken, servers)
+        return (
+            self.cluster,
+            self.view,
+            self.acked,
+            self.over,
+            self._overtaken,
+            self._trouble,
+            servers,
+        )
 
     def record(self) -> ViewRecord:
         """Return what must be durable by now."""

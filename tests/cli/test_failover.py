@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,30 @@ def test_a_lost_connection_is_enough(tmp_path: Path, number: signal.Signals, rol
                 os.kill(pid, signal.SIGCONT)
     assert after["number"] > before["number"]
     assert before[role] not in (after["primary"], after["backup"])
+
+
+def test_a_view_server_that_was_paused_says_so_and_accuses_nobody(tmp_path: Path) -> None:
+    """R46, R49: “everyone gets a fresh grace period (also when V notices it slept)”, and the
+    connections that it lost meanwhile say nothing of who is at their other end.
+    """
+    topology = free_topology(tmp_path)
+    patience_s = pbactors.load(topology).timing.dead_interval_ms / 1000
+    with up(topology) as cluster:
+        before = view_of(topology)
+        pid = pids_of(cluster)["view"]
+        os.kill(pid, signal.SIGSTOP)
+        pass_by(1.5 * patience_s)
+        os.kill(pid, signal.SIGCONT)
+        cluster.wait_for("did nothing for")
+        pass_by(1.5 * patience_s)
+        assert view_of(topology) == before
+        assert "suspects" not in cluster.stdout
+
+
+def pass_by(seconds: float) -> None:
+    """Let time pass: it is what the test is about."""
+    until_s = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() > until_s, what="the time to pass")
 
 
 def test_a_client_hears_of_the_new_view_without_asking(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from pbactors.protocol.core import (
 )
 from pbactors.protocol.messages import ViewReply
 from pbactors.protocol.view import View
-from pbactors.protocol.view_service import SUSPECT_CHECKS
+from pbactors.protocol.view_service import SUSPECT_CHECKS, TROUBLE_CHECKS
 
 from .hand_driven import Servers, named
 from .network import VIEW, Network
@@ -121,12 +121,27 @@ def test_R49_at_full_patience_alive_is_enough() -> None:
     assert servers.checks(1) == ("2", None, 3), "2 was silent for less than the full patience"
 
 
-@pytest.mark.parametrize("lost", [("1", "2"), ("1", "3"), ("3", "2", "1")])
+@pytest.mark.parametrize("lost", [("1", "2"), ("1", "3"), ("3", "2", "1"), ("2", "3", "1")])
 def test_R49_losing_most_peers_at_once_is_its_own_trouble(lost: tuple[str, ...]) -> None:
     """“If V loses most peers at once, that is V's own trouble: full patience.”"""
     servers = pair("3")
     lose(servers, *lost)
     assert servers.checks(PATIENT - 1) == ("1", "2", 2)
+
+
+@pytest.mark.parametrize("signals", [(Slept(),), (ConnectionLost("2"), ConnectionLost("3"))])
+def test_R49_trouble_of_its_own_is_noticed_bit_by_bit(signals: tuple[Signal, ...]) -> None:
+    """“that is V's own trouble: full patience”: also for whose connection is found lost a moment
+    later, when pings have come again; but not for ever.
+    """
+    servers = pair("3")
+    told(servers, *signals)
+    servers.checks(TROUBLE_CHECKS - 1, "1", "2", "3")
+    lose(servers, "1")
+    assert servers.checks(SUSPECT_CHECKS, "2", "3") == ("1", "2", 2)
+    servers.ping("1")
+    lose(servers, "1")
+    assert servers.checks(SUSPECT_CHECKS, "2", "3") == ("2", "3", 3)
 
 
 def test_one_after_the_other_is_no_trouble_of_its_own() -> None:
