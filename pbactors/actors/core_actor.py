@@ -40,7 +40,7 @@ logger = logging.getLogger("pbactors")
 
 PAUSE_MS = 250
 """Who did nothing for longer than this has slept, whatever the patience with others: soon after it,
-connections get lost for no other reason (``HEARTBEAT_TIMEOUT`` in ``zeromq_sockets``)."""
+connections get lost for no other reason (``WATCHED`` in ``zeromq_sockets``)."""
 
 STOP_TIMEOUT_S = 5.0
 """How long the end of the interpreter waits for an actor that somebody forgot to stop."""

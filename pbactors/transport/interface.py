@@ -178,7 +178,8 @@ class Transport(ABC):
         """Keep a connection to a peer from now on, and tell when it is lost.
 
         A process that is killed closes its connections at once; one that is frozen, or cut off,
-        loses them when nothing has come through for a while. A busy one keeps them.
+        loses them when nothing has come through for a while. A busy one keeps them. What waits for
+        a connection that was not watched so far is dropped.
         """
         if self._usable():
             self._watch(node)

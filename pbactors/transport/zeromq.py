@@ -36,6 +36,7 @@ from pbactors.transport.zeromq_sockets import (
     REQUESTS,
     ROUTER,
     SUBSCRIBER,
+    WATCHED,
     Options,
     Socket,
     Sockets,
@@ -244,10 +245,9 @@ class ZeroMQTransport(Transport):
         if address is None:
             self._dropped("unknown_node")
             return None
+        options = BULK if bulk else WATCHED if node in self._watched else REQUESTS
         try:
-            made = self._sockets.connect(
-                zmq.DEALER, BULK if bulk else REQUESTS, address, self._message_bytes_max
-            )
+            made = self._sockets.connect(zmq.DEALER, options, address, self._message_bytes_max)
         except zmq.ZMQError:  # no address, or out of descriptors
             self._dropped("unreachable")
             return None
@@ -309,8 +309,12 @@ class ZeroMQTransport(Transport):
             self._connect(node, bulk=False)
 
     def _watch(self, node: str) -> None:
+        link = self._links.get((node, False))
+        if link is not None and node not in self._watched:
+            self._disconnect(link)  # it is too patient with a frozen peer
+            link = None
         self._watched.add(node)
-        if (node, False) not in self._links:
+        if link is None:
             self._connect(node, bulk=False)
 
     def _reply(self, route: bytes, body: bytes) -> bool:

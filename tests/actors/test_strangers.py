@@ -275,7 +275,7 @@ def test_tail_sees_the_heartbeats_of_every_node_in_order_and_owns_up_to_gaps(
     topology: pbactors.Topology,
 ) -> None:
     """PUB sockets drop without a word, on a busy machine also when all is well: when libzmq's own
-    thread gets no turn for half a second, the connection is made anew. What holds always is that
+    thread gets no turn for a second, the connection is made anew. What holds always is that
     heartbeats come in order and that ``missed`` says how many did not.
     """
     seen: dict[str, list[Beat]] = {"view": [], "a": []}

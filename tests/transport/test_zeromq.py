@@ -269,6 +269,33 @@ def test_the_connection_to_a_frozen_peer_is_given_up_and_what_was_queued_dropped
         eventually(answers_again)
 
 
+def test_a_frozen_peer_is_noticed_by_who_watches_it_before_others_give_it_up(
+    tcp_kit: Kit,
+) -> None:
+    """R49: what is lost in haste is sent again, so haste is for those who need to know."""
+    with Peer() as peer:
+        tcp_kit.peers["peer"] = peer.address
+        watcher, other = tcp_kit.client(), tcp_kit.client()
+        for client in (watcher, other):
+            client.send("peer", b"hello")
+            tcp_kit.gather(client, 1)
+        watcher.watch("peer")
+        watcher.send("peer", b"hello")
+        tcp_kit.gather(watcher, 1)
+        peer.process.send_signal(signal.SIGSTOP)
+
+        def told() -> bool:
+            other.wait(0)
+            watcher.wait(20)
+            return watcher.lost() == ["peer"]
+
+        eventually(told)
+        other.send("peer", b"x")
+        peer.process.send_signal(signal.SIGCONT)
+        assert tcp_kit.gather(other, 1)[0].body == b"x"
+        assert other.counters["dropped_unreachable"] == 0
+
+
 def test_close_is_prompt_with_unsent_messages_to_a_dead_peer(tcp_kit: Kit) -> None:
     with Peer() as peer:
         tcp_kit.peers["peer"] = peer.address
