@@ -28,7 +28,7 @@ from pbactors.errors import (
     WrongMachine,
 )
 from pbactors.heartbeat import Record
-from pbactors.machines import Context, StateMachine, command, query
+from pbactors.machines import Context, StateMachine, Table, command, query
 from pbactors.node import RunningNode, load_machine, start_node
 from pbactors.topology import Topology, load
 from pbactors.version import __version__
@@ -55,6 +55,7 @@ __all__ = [
     "StartError",
     "StateMachine",
     "StoreUnavailable",
+    "Table",
     "Topology",
     "TopologyError",
     "TraceUnreadable",

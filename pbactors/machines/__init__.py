@@ -2,5 +2,6 @@
 
 from pbactors.machines.context import Context
 from pbactors.machines.state_machine import StateMachine, command, query
+from pbactors.machines.table import Table
 
-__all__ = ["Context", "StateMachine", "command", "query"]
+__all__ = ["Context", "StateMachine", "Table", "command", "query"]

@@ -12,20 +12,40 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Final, NamedTuple, Self
 
 from pbactors.errors import InvariantViolated, MalformedMessage, UnsupportedValue
-from pbactors.machines.calls import decode_call, encode_error, encode_result, returned
+from pbactors.machines.calls import (
+    decode_call,
+    digest_outcome,
+    encode_error,
+    encode_result,
+    returned,
+)
 from pbactors.machines.context import Context
 from pbactors.machines.state_machine import Kind, StateMachine, interface, overrides
+from pbactors.machines.table import Table, Walk, items_of, table_of
 from pbactors.protocol.machine import Machine
-from pbactors.values import SUPPORTED_TYPES, Assembler, Splitter, check_state
+from pbactors.values import SUPPORTED_TYPES, Assembler, Splitter, check_state, holds_at_most
 
-__all__ = ["CHECKED_VALUES_MAX", "ReplicatedMachine", "contents_of"]
+__all__ = [
+    "CHECKED_VALUES_MAX",
+    "SMALL_BYTES_MAX",
+    "SMALL_VALUES_MAX",
+    "ReplicatedMachine",
+    "contents_of",
+]
 
 CHECKED_VALUES_MAX: Final = 100_000
 """How many values a full check of the state looks at; the same on every node."""
 
-_SNAPSHOT_FORMAT: Final = 1
+SMALL_VALUES_MAX: Final = 1000
+SMALL_BYTES_MAX: Final = 1024 * 1024
+"""What attributes that are no tables may hold together, to be packed when a snapshot begins: so
+many values, and so many characters and bytes in them."""
+
+_SNAPSHOT_FORMAT: Final = 2
+_HEADER: Final = [int, str, tuple, tuple]
 _FREEZE_PIECE_BYTES: Final = 64 * 1024
-_SIZED: Final = frozenset({list, dict, set})
+_SIZED: Final = frozenset({list, dict, set, Table})
+_ATTRIBUTE_TYPES: Final = SUPPORTED_TYPES | {Table}
 _NOTHING: Final = (object(), -1)
 
 
@@ -64,7 +84,7 @@ class ReplicatedMachine(Machine):
         # what is checked, and so outcomes.
         self._checked: set[str] = set()
         self._assembler: Assembler | None = None
-        self._header_seen = False
+        self._tables_due: list[str] | None = None  # None before the header
         self._restored = 0
 
     # -- calls ------------------------------------------------------------------------------------
@@ -137,10 +157,10 @@ class ReplicatedMachine(Machine):
             return None
         attributes = vars(self._instance)
         mark = name if returned(outcome) else f"{name} raised"
-        if mark in self._checked and SUPPORTED_TYPES.issuperset(map(type, attributes.values())):
+        if mark in self._checked and _ATTRIBUTE_TYPES.issuperset(map(type, attributes.values())):
             return None
         try:
-            check_state(attributes, f"attributes of {self._factory.__name__}", CHECKED_VALUES_MAX)
+            check_state(_as_dicts(attributes), self._what(), CHECKED_VALUES_MAX)
         except UnsupportedValue as error:
             return _raised(error)
         self._checked.add(mark)
@@ -176,19 +196,63 @@ class ReplicatedMachine(Machine):
                 the class raised. The state is as it was.
         """
         splitter = Splitter(piece_bytes_max)
-        yield from splitter.add((_SNAPSHOT_FORMAT, self.identity, tuple(sorted(self._checked))))
-        name = self._factory.__name__
-        what = f"attributes of {name}" if self._checks_attributes else f"snapshot of {name}"
-        for value in self._instance_pieces():
-            yield from splitter.add(value, what)
+        walks = {name: Walk(table) for name, table in self._tables()}
+        header = (_SNAPSHOT_FORMAT, self.identity, tuple(sorted(self._checked)), tuple(walks))
+        first = self._first_pieces(splitter, header)
+        if self.executes_during_snapshot():
+            first = _at_once(first)
+        return self._pieces(first, splitter, walks)
+
+    def _pieces(
+        self, first: Iterator[bytes], splitter: Splitter, walks: dict[str, Walk]
+    ) -> Iterator[bytes]:
+        yield from first
+        for name in list(walks):
+            walk = walks.pop(name)  # the table keeps nothing more for it when its turn is over
+            yield from splitter.add_items(name, walk.keys, walk.read, self._what())
         yield splitter.finish()
 
-    def _instance_pieces(self) -> Iterator[object]:
+    def _first_pieces(self, splitter: Splitter, header: object) -> Iterator[bytes]:
+        """Yield what comes before the tables; in the attributes None stands for each of them."""
+        yield from splitter.add(header)
+        for value in self._instance_values():
+            yield from splitter.add(value, self._what())
+
+    def _instance_values(self) -> Iterator[object]:
+        if self._checks_attributes:
+            attributes = vars(self._instance)
+            yield {name: _no_table(value) for name, value in attributes.items()}
+            return
         try:
             yield from self._instance.snapshot_pieces()
         except Exception as error:
             text = f"{self._factory.__name__}.snapshot_pieces raised {_describe(error)}"
             raise UnsupportedValue(text) from error
+
+    def executes_during_snapshot(self) -> bool:
+        """See :class:`~pbactors.protocol.machine.Machine`.
+
+        It does where all attributes are tables or small: up to ``SMALL_VALUES_MAX`` values in all,
+        and ``SMALL_BYTES_MAX`` in them.
+        """
+        if not self._checks_attributes:
+            return False
+        others = [value for value in vars(self._instance).values() if type(value) is not Table]
+        return holds_at_most(others, SMALL_VALUES_MAX, SMALL_BYTES_MAX)
+
+    def _tables(self) -> list[tuple[str, Table[Any, Any]]]:
+        if not self._checks_attributes:
+            return []
+        attributes = vars(self._instance)
+        return [(name, value) for name, value in attributes.items() if type(value) is Table]
+
+    def _what(self) -> str:
+        kind = "attributes" if self._checks_attributes else "snapshot"
+        return f"{kind} of {self._factory.__name__}"
+
+    def digest(self, before: int, outcome: bytes, copy: bytes) -> int:
+        """See :class:`~pbactors.protocol.machine.Machine`."""
+        return digest_outcome(before, outcome, copy)
 
     def blank(self) -> Self:
         """Return a machine of the same class, to ``load`` a snapshot into."""
@@ -205,10 +269,10 @@ class ReplicatedMachine(Machine):
             InvariantViolated: the machine is not blank.
         """
         for value in self._loading().add(piece):
-            if self._header_seen:
-                self._restore(value)
-            else:
+            if self._tables_due is None:
                 self._take_header(value)
+            else:
+                self._restore(value)
 
     def loaded(self) -> None:
         """Finish after the last piece; see :class:`~pbactors.protocol.machine.Machine`.
@@ -218,7 +282,7 @@ class ReplicatedMachine(Machine):
             InvariantViolated: the machine is not blank.
         """
         self._loading().finish()
-        if self._checks_attributes and self._restored != 1:
+        if self._checks_attributes and (self._restored != 1 or self._tables_due):
             raise MalformedMessage("a snapshot without its attributes")
         self._assembler = None
 
@@ -228,17 +292,20 @@ class ReplicatedMachine(Machine):
         return self._assembler
 
     def _take_header(self, header: object) -> None:
-        if type(header) is not tuple or [type(part) for part in header] != [int, str, tuple]:
+        if type(header) is not tuple or [type(part) for part in header] != _HEADER:
             raise MalformedMessage("no snapshot that this version reads")
-        version, identity, checked = header
-        if version != _SNAPSHOT_FORMAT or not all(type(mark) is str for mark in checked):
+        version, identity, checked, tables = header
+        if version != _SNAPSHOT_FORMAT or {str}.union(map(type, checked + tables)) != {str}:
             raise MalformedMessage("no snapshot that this version reads")
         if identity != self.identity:
             raise MalformedMessage(f"a snapshot of another class than {self.identity}")
         self._checked = set(checked)
-        self._header_seen = True
+        self._tables_due = list(reversed(tables))
 
     def _restore(self, value: object) -> None:
+        if self._restored and self._tables_due:
+            self._restore_table(self._tables_due.pop(), value)
+            return
         try:
             self._instance.restore_piece(value)
         except MalformedMessage:
@@ -247,6 +314,12 @@ class ReplicatedMachine(Machine):
             text = f"{self._factory.__name__}.restore_piece raised {_describe(error)}"
             raise MalformedMessage(text) from error
         self._restored += 1
+
+    def _restore_table(self, name: str, items: object) -> None:
+        attributes = vars(self._instance)
+        if type(items) is not dict or attributes.get(name, items) is not None:
+            raise MalformedMessage(f"no table {name[:100]!r} among the attributes")
+        attributes[name] = table_of(items)
 
     def clone(self) -> Self:
         """Return an independent copy, also of a machine that is being loaded.
@@ -257,6 +330,7 @@ class ReplicatedMachine(Machine):
         twin = copy.copy(self)
         twin._instance, twin._assembler = copy.deepcopy((self._instance, self._assembler))
         twin._checked = set(self._checked)
+        twin._tables_due = None if self._tables_due is None else list(self._tables_due)
         return twin
 
     def freeze(self) -> Hashable:
@@ -271,8 +345,38 @@ class ReplicatedMachine(Machine):
 def contents_of(snapshot: Iterable[bytes]) -> list[object]:
     """Return what the pieces of a snapshot say of the object, without their header."""
     assembler = Assembler()
-    _header, *contents = [value for piece in snapshot for value in assembler.add(piece)]
+    header, *contents = [value for piece in snapshot for value in assembler.add(piece)]
+    tables: tuple[str, ...] = header[3]  # type: ignore[index]
+    if tables:
+        attributes, *items = contents
+        return [attributes | dict(zip(tables, items, strict=True))]  # type: ignore[operator]
     return contents
+
+
+def _as_dicts(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: items_of(value) if type(value) is Table else value
+        for name, value in attributes.items()
+    }
+
+
+def _no_table(value: object) -> object:
+    return None if type(value) is Table else value
+
+
+def _at_once(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Make all pieces now; what goes wrong comes out of the iteration all the same."""
+    made: list[bytes] = []
+    try:
+        made.extend(pieces)
+    except UnsupportedValue as error:
+        return _then_raise(made, error)
+    return iter(made)
+
+
+def _then_raise(pieces: list[bytes], error: UnsupportedValue) -> Iterator[bytes]:
+    yield from pieces
+    raise error
 
 
 def _raised(error: Exception) -> bytes:

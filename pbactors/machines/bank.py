@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pbactors.machines.state_machine import StateMachine, command, query
+from pbactors.machines.table import Table
 
 __all__ = ["Bank"]
 
@@ -15,7 +16,7 @@ class Bank(StateMachine):
     """
 
     def __init__(self) -> None:
-        self.balances: dict[str, int] = {}
+        self.balances: Table[str, int] = Table()
 
     @query
     def balance(self, account: str) -> int:

@@ -7,8 +7,9 @@ result, or the packed ``(type name, text)`` of what the method raised.
 from __future__ import annotations
 
 import inspect
+import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from pbactors.errors import MalformedMessage, MethodRaised, UnsupportedValue
 from pbactors.values import pack, unpack
@@ -16,6 +17,7 @@ from pbactors.values import pack, unpack
 __all__ = [
     "decode_call",
     "decode_outcome",
+    "digest_outcome",
     "encode_call",
     "encode_error",
     "encode_result",
@@ -26,6 +28,8 @@ NAME_CHARACTERS_MAX = 200
 TEXT_CHARACTERS_MAX = 2000
 
 _RESULT, _RAISED = b"\x00", b"\x01"
+
+_NEVER_EQUAL: Final = frozenset({"RecursionError", "MemoryError"})
 
 
 def encode_call(
@@ -111,6 +115,25 @@ def _tidy(text: str, characters_max: int) -> str:
 def returned(outcome: bytes) -> bool:
     """Tell whether an outcome is that of a method that returned."""
     return outcome[:1] == _RESULT
+
+
+def digest_outcome(before: int, outcome: bytes, copy: bytes) -> int:
+    """Return the digest of an outcome, chained to the one before (R50).
+
+    The text of what was raised does not count. Errors that strike at different points on the
+    copies never count as equal (R52).
+
+    Args:
+        before: the digest of the outcomes before; 0 before any.
+        outcome: what ``encode_result`` or ``encode_error`` returned.
+        copy: different on each copy.
+    """
+    if outcome[:1] == _RESULT:
+        return zlib.crc32(outcome, before)
+    raised: Any = unpack(outcome[1:])
+    type_name, _text = raised
+    digest = zlib.crc32(_RAISED + pack(type_name), before)
+    return zlib.crc32(copy, digest) if type_name in _NEVER_EQUAL else digest
 
 
 def decode_outcome(data: bytes) -> object:

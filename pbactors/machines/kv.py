@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from pbactors.machines.state_machine import StateMachine, command, query
+from pbactors.machines.table import Table
 
 __all__ = ["KeyValueStore"]
 
@@ -21,7 +22,7 @@ class KeyValueStore(StateMachine):
     """
 
     def __init__(self) -> None:
-        self.values: dict[str, str] = {}
+        self.values: Table[str, str] = Table()
 
     @query
     def get(self, key: str) -> str | None:

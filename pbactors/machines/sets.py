@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pbactors.machines.state_machine import StateMachine, command, query
+from pbactors.machines.table import Table
 
 __all__ = ["Sets"]
 
@@ -11,7 +12,7 @@ class Sets(StateMachine):
     """Sets of texts under text names. A set that nothing was ever added to is empty."""
 
     def __init__(self) -> None:
-        self.sets: dict[str, set[str]] = {}
+        self.sets: Table[str, set[str]] = Table()
 
     @query
     def contains(self, name: str, item: str) -> bool:

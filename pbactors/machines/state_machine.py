@@ -73,7 +73,9 @@ class StateMachine:
     tuple, dict, set, frozenset and aware datetime, and no list, dict or set is held in two places,
     because a copy of the state would hold two of them. ``__init__`` takes no arguments, needs no
     ``super().__init__()`` and has no context; it must do the same on every host. A dict keeps its
-    order in every copy. A set has none to rely on: sort it before its order can show.
+    order in every copy. A set has none to rely on: sort it before its order can show. An attribute
+    with much in it is a :class:`~pbactors.machines.table.Table`, so that commands go on executing
+    while the state is copied.
 
     **What is checked when** (R52). The whole state, up to 100,000 values of it, after the first
     run of each command that returns and after the first that raises. After every other command,

@@ -10,7 +10,7 @@ for state of any size. Functions are thread-safe; a ``Splitter`` or ``Assembler`
 thread.
 """
 
-from pbactors.values.packing import pack, unpack
+from pbactors.values.packing import holds_at_most, pack, unpack
 from pbactors.values.pieces import Assembler, Splitter, split
 from pbactors.values.supported import DEPTH_MAX, SUPPORTED_TYPES, check_state
 
@@ -20,6 +20,7 @@ __all__ = [
     "Assembler",
     "Splitter",
     "check_state",
+    "holds_at_most",
     "pack",
     "split",
     "unpack",

@@ -47,6 +47,7 @@ __all__ = [
     "Reader",
     "RefusedError",
     "Shape",
+    "holds_at_most",
     "pack",
     "packed",
     "plain",
@@ -188,6 +189,20 @@ def _levels(value: object) -> Iterator[list[Any]]:
 
 def _items(box: Any) -> Any:
     return chain(box, box.values()) if type(box) is dict else box
+
+
+def holds_at_most(value: object, values_max: int, bytes_max: int) -> bool:
+    """Tell whether the containers of a value hold so many items in all, and texts and bytes of so
+    many characters and bytes; a dict counts its keys.
+    """
+    for level in _levels(value):
+        values_max -= sum(map(len, level))
+        if values_max < 0:
+            return False
+        for container in level:
+            items = container.values() if type(container) is dict else container
+            bytes_max -= sum(len(item) for item in items if type(item) in (str, bytes))
+    return bytes_max >= 0
 
 
 # -- unpacking ----------------------------------------------------------------------------------

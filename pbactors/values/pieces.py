@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Final
 
 from pbactors.errors import MalformedMessage
@@ -50,6 +50,9 @@ _OPEN_CONTAINERS: Final = frozenset(_OPEN[kind] for kind in CONTAINERS)
 _END: Final = Shape(b"E")
 _STREAM_SHAPES: Final = SHAPES | {shape.letter: shape for shape in (*_OPEN.values(), _END)}
 _TOKEN_BYTES = 8
+_TEXT_WEIGHT = 5
+_RUN_ITEMS = 128
+_SIZED_ATOMS: Final = frozenset({str, bytes})
 
 
 class _LargeError(Exception):
@@ -76,8 +79,9 @@ class Splitter:
         self._batch: list[Any] = []
         self._filled = 0
         self._weight = 0
-        self._seen: set[int] = set()
-        self._fresh: set[int] = set()
+        # By identity. The objects are held, so that no other takes the place of one that is gone.
+        self._seen: dict[int, object] = {}
+        self._fresh: dict[int, object] = {}
 
     def add(self, value: object, what: str = "value") -> Iterator[bytes]:
         """Yield the pieces that are full. The value must not change meanwhile.
@@ -91,28 +95,89 @@ class Splitter:
         """
         self._seen.clear()
         try:
-            yield from self._walk(value)
+            yield from self._walk((value,), DEPTH_MAX)
         except (RefusedError, UnicodeEncodeError):
             raise unsupported(value, what, sharing=False) from None
+
+    def add_items(
+        self, name: str, keys: list[Any], read: Callable[[list[Any]], list[Any]], what: str
+    ) -> Iterator[bytes]:
+        """Yield the pieces that are full of a dict that may change between them (R33).
+
+        A value is read when it is packed, and packed in one go, however many pieces that makes.
+        What the last ``add`` was given counts as held together with it.
+
+        Args:
+            name: of the attribute that the dict stands in.
+            keys: of the dict, in order.
+            read: returns the values of some of the keys.
+            what: the leading words of the error.
+
+        Raises:
+            UnsupportedValue: naming the place. The splitter is of no use afterwards.
+        """
+        self._token(_OPEN[dict])
+        for start in range(0, len(keys), _RUN_ITEMS):
+            run = keys[start : start + _RUN_ITEMS]
+            values = read(run)
+            weight = self._run_weight(run, values)
+            if weight is None:
+                for key in run:
+                    (value,) = read([key])
+                    yield from self._item(name, key, value, what)
+                continue
+            if self._filled + weight > self._limit:
+                yield self._piece(last=False)
+            self._batch += chain.from_iterable(zip(run, values, strict=True))
+            self._filled += weight
+        self._token(_END)
+
+    def _run_weight(self, keys: list[Any], values: list[Any]) -> int | None:
+        """Return the weight of items that go into one piece as they are, or None."""
+        weight = 0
+        for column in (keys, values):
+            kinds = set(map(type, column))
+            if not kinds <= ATOMS:
+                return None
+            if kinds <= _SIZED_ATOMS and sum(map(len, column)) > self._limit:
+                return None
+            if kinds == {str} and "".join(column).isascii():
+                weight += _TEXT_WEIGHT * len(column) + sum(map(len, column))
+                continue
+            try:
+                weight += sum(map(self._atom_weight, column))
+            except UnicodeEncodeError:
+                return None
+        return weight if weight <= self._limit else None
+
+    def _item(self, name: str, key: Any, value: Any, what: str) -> Iterator[bytes]:
+        before = len(self._seen)
+        try:
+            # The attributes and the dict are two containers around it.
+            pieces = self._walk((key, value), DEPTH_MAX - 2)
+            yield from pieces if type(value) in ATOMS else list(pieces)
+        except (RefusedError, UnicodeEncodeError):
+            seen = set(islice(self._seen, before))
+            raise unsupported({name: {key: value}}, what, sharing=False, seen=seen) from None
 
     def finish(self) -> bytes:
         """Return the last piece."""
         return self._piece(last=True)
 
-    def _walk(self, value: object) -> Iterator[bytes]:
-        open_values: list[Iterator[Any]] = [iter((value,))]
+    def _walk(self, values: tuple[Any, ...], depth_max: int) -> Iterator[bytes]:
+        open_values: list[Iterator[Any]] = [iter(values)]
         while open_values:
             for child in open_values[-1]:
                 self._weight = 0
                 try:
-                    arranged = self._small(child, DEPTH_MAX + 1 - len(open_values))
+                    arranged = self._small(child, depth_max + 1 - len(open_values))
                 except _LargeError:
                     self._fresh.clear()
                     self._token(_OPEN[type(child)])
-                    open_values.append(self._parts(child, DEPTH_MAX + 1 - len(open_values)))
+                    open_values.append(self._parts(child, depth_max + 1 - len(open_values)))
                     break
                 if self._fresh:
-                    self._seen |= self._fresh
+                    self._seen.update(self._fresh)
                     self._fresh.clear()
                 if self._filled + self._weight > self._limit:
                     yield self._piece(last=False)
@@ -173,9 +238,9 @@ class Splitter:
         if kind is str:
             # Encoding also finds lone surrogates, at the value that has them.
             fits = len(value) <= self._limit and not value.isascii()
-            return 5 + len(value.encode() if fits else value)
+            return _TEXT_WEIGHT + len(value.encode() if fits else value)
         if kind is bytes:
-            return 5 + len(value)
+            return _TEXT_WEIGHT + len(value)
         if kind is int:
             return 6 + int(value.bit_length()) // 8
         return 9
@@ -189,7 +254,7 @@ class Splitter:
         if type(value) in MUTABLE:
             if id(value) in self._seen or id(value) in self._fresh:
                 raise RefusedError
-            self._fresh.add(id(value))
+            self._fresh[id(value)] = value
         if room == 0:
             raise RefusedError
 
@@ -197,7 +262,7 @@ class Splitter:
         """Iterate over what stands inside an opened value, in the order of the stream."""
         kind = type(value)
         if kind in MUTABLE:
-            self._seen.add(id(value))
+            self._seen[id(value)] = value
         if kind is dict:
             return chain.from_iterable(value.items())
         if kind in (set, frozenset):

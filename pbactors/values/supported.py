@@ -6,7 +6,7 @@ state without packing it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -46,12 +46,15 @@ class _Inspector:
     Args:
         sharing: whether a mutable object may be reachable twice, as in an argument.
         values_max: how many values to look at.
+        seen: the identities of mutable objects that were reached before.
     """
 
     __slots__ = ("_left", "_seen")
 
-    def __init__(self, *, sharing: bool, values_max: float = float("inf")) -> None:
-        self._seen: set[int] | None = None if sharing else set()
+    def __init__(
+        self, *, sharing: bool, values_max: float = float("inf"), seen: Iterable[int] = ()
+    ) -> None:
+        self._seen: set[int] | None = None if sharing else set(seen)
         self._left = values_max
 
     def fault(self, value: object, room: int = DEPTH_MAX) -> tuple[str, str] | None:
@@ -125,6 +128,8 @@ def _refuse_plain(value: object) -> str | None:
     for base in (*CONTAINERS, *ATOMS, datetime):
         if base is not type(None) and isinstance(value, base):
             return f"{name}, a subclass of {base.__name__}; make it a plain {base.__name__}"
+    if isinstance(value, Mapping):
+        return f"{name}, a mapping but no dict; make it one: dict({name.lower()})"
     return f"{name}; {_SUPPORTED}"
 
 
@@ -160,15 +165,18 @@ def zone_of_key(key: str) -> ZoneInfo | None:
         return None
 
 
-def unsupported(value: object, what: str, *, sharing: bool) -> UnsupportedValue:
+def unsupported(
+    value: object, what: str, *, sharing: bool, seen: Iterable[int] = ()
+) -> UnsupportedValue:
     """Return the error that names the first place of a value that could not be carried.
 
     Args:
         value: what could not be packed.
         what: the leading words.
         sharing: whether a mutable object may be reachable twice, as in an argument.
+        seen: the identities of mutable objects that stand elsewhere; only without ``sharing``.
     """
-    fault = _Inspector(sharing=sharing).fault(value)
+    fault = _Inspector(sharing=sharing, seen=seen).fault(value)
     return _error(what, *(fault or ("", "too large to carry")))
 
 

@@ -495,20 +495,27 @@ def test_a_snapshot_of_another_class_is_refused():
     ("values", "reason"),
     [
         (["x"], "no snapshot that this version reads"),
+        ([(1, "IDENTITY", (), ())], "no snapshot that this version reads"),
         ([(2, "IDENTITY", ())], "no snapshot that this version reads"),
-        ([(1, "IDENTITY", 5)], "no snapshot that this version reads"),
-        ([(1, "IDENTITY", ([],))], "no snapshot that this version reads"),
-        ([(1, "IDENTITY", ()), "x"], "attributes are a dict"),
-        ([(1, "IDENTITY", ()), {1: 2}], "attributes are a dict"),
-        ([(1, "IDENTITY", ())], "without its attributes"),
-        ([(1, "IDENTITY", ()), {}, {}], "without its attributes"),
+        ([(2, "IDENTITY", 5, ())], "no snapshot that this version reads"),
+        ([(2, "IDENTITY", ([],), ())], "no snapshot that this version reads"),
+        ([(2, "IDENTITY", (), (1,))], "no snapshot that this version reads"),
+        ([(2, "IDENTITY", (), ()), "x"], "attributes are a dict"),
+        ([(2, "IDENTITY", (), ()), {1: 2}], "attributes are a dict"),
+        ([(2, "IDENTITY", (), ())], "without its attributes"),
+        ([(2, "IDENTITY", (), ()), {}, {}], "without its attributes"),
+        ([(2, "IDENTITY", (), ("t",)), {"t": None}], "without its attributes"),
+        ([(2, "IDENTITY", (), ("t",)), {"t": None}, []], "no table 't' among the attributes"),
+        ([(2, "IDENTITY", (), ("t",)), {"t": 5}, {}], "no table 't' among the attributes"),
+        ([(2, "IDENTITY", (), ("t",)), {}, {}], "no table 't' among the attributes"),
+        ([(2, "IDENTITY", (), ("t",)), {"t": None}, {}, {}], "without its attributes"),
     ],
 )
 def test_what_is_no_snapshot_is_refused(bank, values, reason):
     splitter = Splitter(1000)
     for value in values:
         header = type(value) is tuple
-        list(splitter.add((value[0], bank.identity, value[2]) if header else value))
+        list(splitter.add((value[0], bank.identity, *value[2:]) if header else value))
     copy = bank.blank()
 
     def load() -> None:

@@ -13,6 +13,7 @@ from pbactors.errors import MalformedMessage, MethodRaised, UnsupportedValue
 from pbactors.machines.calls import (
     decode_call,
     decode_outcome,
+    digest_outcome,
     encode_call,
     encode_error,
     encode_result,
@@ -102,3 +103,31 @@ def test_junk_is_no_outcome(data):
 def test_what_is_no_outcome_is_refused(data):
     with pytest.raises(MalformedMessage):
         decode_outcome(data)
+
+
+# -- digests (R50) ------------------------------------------------------------------------------
+
+
+def test_a_digest_is_chained_and_of_32_bits():
+    """R50: chained digests of results."""
+    one, two = encode_result(1, "result"), encode_result(2, "result")
+    digest = digest_outcome(digest_outcome(0, one, b"a"), two, b"a")
+    assert digest == digest_outcome(digest_outcome(0, one, b"b"), two, b"b")
+    assert digest != digest_outcome(digest_outcome(0, two, b"a"), one, b"a")
+    assert digest != digest_outcome(0, two, b"a")
+    assert 0 <= digest < 2**32
+
+
+def test_the_text_of_an_error_is_not_in_a_digest_and_its_type_is():
+    """R50: digests exclude exception texts."""
+    digest = digest_outcome(7, encode_error("KeyError", "one text"), b"a")
+    assert digest == digest_outcome(7, encode_error("KeyError", "another"), b"b")
+    assert digest != digest_outcome(7, encode_error("ValueError", "one text"), b"a")
+    assert digest != digest_outcome(7, encode_result("KeyError", "result"), b"a")
+
+
+@pytest.mark.parametrize("type_name", ["RecursionError", "MemoryError"])
+def test_what_strikes_at_different_points_is_never_equal(type_name):
+    """R52: RecursionError and MemoryError are outcomes that count as a mismatch."""
+    outcome = encode_error(type_name, "the same")
+    assert digest_outcome(7, outcome, b"a") != digest_outcome(7, outcome, b"b")
