@@ -27,6 +27,8 @@ class Timing:
         client_resend_ms: a client that hears nothing for this time sends again and asks the view
             server who is primary; the wait doubles up to ``client_resend_max_ms``.
         client_resend_max_ms: the longest such wait.
+        link_loss_ms: a backup that its primary does not hear for this time, while the view server
+            hears both, is replaced.
         heartbeat_interval_ms: a node publishes a heartbeat at least this often, besides the one
             at every change.
     """
@@ -36,6 +38,7 @@ class Timing:
     resend_interval_ms: int = 100
     client_resend_ms: int = 100
     client_resend_max_ms: int = 1000
+    link_loss_ms: int = 300
     heartbeat_interval_ms: int = 500
 
     @property
@@ -87,6 +90,8 @@ class Limits:
         forwards_in_flight_max: forwards sent and not confirmed; 1 is lockstep.
         snapshot_piece_bytes_max: bytes of state in one piece of a transfer.
         pieces_in_flight_max: pieces sent and not acknowledged.
+        catch_up_bytes_max: what a primary holds, about, of the commands that it executes while the
+            state travels to a new backup; with so many it answers nothing until the backup has it.
         message_bytes_max: the largest frame that is read from a socket.
     """
 
@@ -101,6 +106,7 @@ class Limits:
     forwards_in_flight_max: int = 8
     snapshot_piece_bytes_max: int = 64 * 1024
     pieces_in_flight_max: int = 8
+    catch_up_bytes_max: int = 256 * 1024 * 1024
     message_bytes_max: int = 64 * 1024 * 1024
 
     def problems(self) -> list[tuple[str, str]]:

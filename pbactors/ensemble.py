@@ -12,7 +12,6 @@ from pbactors.config import Limits, Timing
 from pbactors.machines.adapter import ReplicatedMachine
 from pbactors.machines.state_machine import StateMachine
 from pbactors.protocol.client import Client
-from pbactors.protocol.machine import Machine
 from pbactors.protocol.replica import Replica
 from pbactors.protocol.view import INCARNATION_BYTES, NO_VIEW, Incarnation, Member, ViewRecord
 from pbactors.protocol.view_service import ViewService
@@ -46,7 +45,8 @@ class Ensemble:
         timing: intervals, in milliseconds of whatever time the driver has.
         limits: bounds.
         stamps: source of stamps, given the last one (R26).
-        wrap: what the driver puts around each machine, to see what is executed.
+        adapter: what makes a machine of the class.
+        min_copies: how many copies of the state an answer needs.
     """
 
     def __init__(
@@ -56,14 +56,16 @@ class Ensemble:
         timing: Timing,
         limits: Limits,
         stamps: Callable[[bytes], bytes] = counting_stamps,
-        wrap: Callable[[ReplicatedMachine], Machine] | None = None,
+        adapter: type[ReplicatedMachine] = ReplicatedMachine,
+        min_copies: int = 1,
     ) -> None:
         self.machine = machine
         self.replicas = tuple(replicas)
         self.timing = timing
         self.limits = limits
         self._stamps = stamps
-        self._wrap = wrap
+        self._adapter = adapter
+        self.min_copies = min_copies
 
     def first_record(self) -> ViewRecord:
         """Return what the store of a newly formed cluster holds."""
@@ -76,12 +78,17 @@ class Ensemble:
 
     def replica(self, name: str, life: Incarnation) -> Replica:
         """Return the core of a replica that starts, empty."""
-        machine: Machine = ReplicatedMachine(self.machine, self.limits.result_bytes_max)
-        if self._wrap is not None and isinstance(machine, ReplicatedMachine):
-            machine = self._wrap(machine)
+        machine = self._adapter(self.machine, self.limits.result_bytes_max)
         member = Member(name, life)
         return Replica(
-            member, VIEW_SERVER, machine, CONTRACT, self.timing, self.limits, self._stamps
+            member,
+            VIEW_SERVER,
+            machine,
+            CONTRACT,
+            self.timing,
+            self.limits,
+            self._stamps,
+            self.min_copies,
         )
 
     def client(self, life: Incarnation, tokens: Callable[[], bytes]) -> Client:

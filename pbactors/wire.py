@@ -28,7 +28,8 @@ import msgpack  # type: ignore[import-untyped]
 
 from pbactors.config import Limits
 from pbactors.errors import MalformedMessage
-from pbactors.protocol.messages import CLUSTER_BYTES, REGISTRY, Message
+from pbactors.protocol.message import CLUSTER_BYTES, REGISTRY
+from pbactors.protocol.messages import Message
 from pbactors.protocol.operations import Answer, Operation, Query, Result
 from pbactors.protocol.view import INCARNATION_BYTES, Incarnation, Member, View
 

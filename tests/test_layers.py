@@ -31,7 +31,7 @@ LAYERS: list[set[str]] = [
     },
     {"ensemble", "workload"},
     {"actors", "sim", "explore"},
-    {"node", "client", "watch", "abandon", "record"},
+    {"node", "client", "watch", "abandon", "switchover", "record"},
     {"cli", "__main__", "__init__"},
 ]
 LEVELS = {part: level for level, parts in enumerate(LAYERS) for part in parts}

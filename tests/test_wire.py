@@ -22,31 +22,38 @@ from hypothesis import strategies as st
 
 from pbactors import wire
 from pbactors.errors import MalformedMessage
+from pbactors.protocol.message import REGISTRY
 from pbactors.protocol.messages import (
-    REGISTRY,
-    Abandon,
-    Abandoned,
     Confirm,
     Forward,
-    GetMoments,
-    GetStatus,
     GetView,
+    HandOver,
     Message,
-    Moments,
     Piece,
     PieceReceived,
     Ping,
     Reason,
     Refused,
     Reply,
+    Report,
     Request,
     Section,
     SessionGone,
-    StatusReply,
     Superseded,
     ViewReply,
 )
 from pbactors.protocol.operations import Answer, Kind, Operation, Query, Result
+from pbactors.protocol.tool_messages import (
+    Abandon,
+    Abandoned,
+    GetHistory,
+    GetMoments,
+    GetStatus,
+    History,
+    Moments,
+    StatusReply,
+    SwitchOver,
+)
 from pbactors.protocol.view import NO_VIEW, Member, View
 
 PATIENT = settings(deadline=None)  # a busy machine is no failure
@@ -69,6 +76,15 @@ GOLDEN: dict[str, tuple[bytes, Member, Message]] = {
     "ping": (CLUSTER, A, Ping(3, 1000, 0, "pbactors.machines.kv:KeyValueStore")),
     "ping-fresh": (b"", A, Ping(0, 1, 0, "machine")),
     "ping-filling": (CLUSTER, A, Ping(3, 70_000, 4, "machine")),
+    "ping-report": (
+        CLUSTER,
+        A,
+        Ping(3, 71_000, 0, "machine", int(Report.HANDED_OVER), B.incarnation, True, True),
+    ),
+    "hand-over": (CLUSTER, VIEW_SERVER, HandOver(3, A.incarnation)),
+    "get-history": (b"", CLIENT, GetHistory(3)),
+    "history": (CLUSTER, VIEW_SERVER, History(1, b'{"number": 4}\n')),
+    "switch-over": (CLUSTER, CLIENT, SwitchOver("b")),
     "get-view": (CLUSTER, CLIENT, GetView()),
     "get-view-fresh": (b"", CLIENT, GetView()),
     "view-reply": (CLUSTER, VIEW_SERVER, ViewReply(View(2, A, B), True, "machine")),
@@ -85,16 +101,16 @@ GOLDEN: dict[str, tuple[bytes, Member, Message]] = {
     "session-gone": (CLUSTER, A, SessionGone(7)),
     "forward": (CLUSTER, A, Forward(2, B.incarnation, 300, 41, b"stamp", (CALL, CLOSE))),
     "forward-only-confirm": (CLUSTER, A, Forward(2, B.incarnation, 301, 43, b"", ())),
-    "confirm": (CLUSTER, B, Confirm(2, A.incarnation, 42, 301, b"")),
+    "confirm": (CLUSTER, B, Confirm(2, A.incarnation, 42, 301, 2**32 - 1)),
     "piece": (
         CLUSTER,
         A,
-        Piece(2, B.incarnation, 1, 40, b"stamp", 299, 0, False, int(Section.SESSIONS), b"state"),
+        Piece(2, B.incarnation, 1, 40, b"stamp", 7, 299, 0, False, int(Section.SESSIONS), b"state"),
     ),
     "piece-last": (
         CLUSTER,
         A,
-        Piece(2, B.incarnation, 1, 40, b"", 299, 1, True, int(Section.MACHINE), b""),
+        Piece(2, B.incarnation, 1, 40, b"", 0, 299, 1, True, int(Section.MACHINE), b""),
     ),
     "piece-received": (CLUSTER, B, PieceReceived(2, A.incarnation, 1, 2)),
     "get-status": (b"", CLIENT, GetStatus()),

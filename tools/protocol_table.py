@@ -13,7 +13,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import get_type_hints
 
-from pbactors.protocol.messages import REGISTRY, Message, Reason, Section
+from pbactors.protocol.message import REGISTRY
+from pbactors.protocol.messages import Message, Reason, Report, Section
 from pbactors.protocol.operations import Answer, Kind, Operation, Query, Result
 from pbactors.protocol.view import View
 
@@ -36,7 +37,7 @@ WIRE_TYPES: dict[object, str] = {
 def reference() -> str:
     """Return every message and every named number, in Markdown."""
     parts = [_message(kind) for _, kind in sorted(REGISTRY.items())]
-    parts += [_numbers(names) for names in (Kind, Section, Reason)]
+    parts += [_numbers(names) for names in (Kind, Section, Reason, Report)]
     return "\n\n".join(parts).replace("``", "`")
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from pbactors.protocol.core import Address, Outbox, StateInstalled
-from pbactors.protocol.messages import Confirm, Forward, Piece, PieceReceived
+from pbactors.protocol.messages import Confirm, Forward, Piece, PieceReceived, Section
 from pbactors.protocol.state import ReplicatedState
 from pbactors.protocol.state_transfer import IncomingTransfer
 from pbactors.protocol.view import View
@@ -25,12 +25,17 @@ class Backup:
     Args:
         view: a view whose backup this replica is, in this incarnation.
         state: its own state, from former times; replaced by the transfer.
+        was_primary: whether it has operated as primary of the view before, with the present primary
+            as its backup, until this view began: then it may be asked to go on with its own state
+            (R45).
     """
 
-    def __init__(self, view: View, state: ReplicatedState) -> None:
+    def __init__(self, view: View, state: ReplicatedState, was_primary: bool = False) -> None:
         self.view = view
         self.state = state
         self.installed = False
+        self._was_primary = was_primary
+        self._other_state = 0  # the attempt in which the primary asked for a state that is not ours
         self._gathering: IncomingTransfer | None = None
         self._echo = 0
         self._greeted = False
@@ -54,6 +59,8 @@ class Backup:
         if self.installed:  # what is installed is never discarded in this view (R34)
             self._confirm_to = source
             return "the state is installed already"
+        if piece.section == Section.OWN:
+            return self._keep_own(source, piece, out)
         gathering = self._gathering
         if gathering is None or piece.attempt > gathering.attempt:
             gathering = self._gathering = IncomingTransfer(piece, self.state.blank())
@@ -64,6 +71,18 @@ class Backup:
         if complete is not None:
             self._install(complete, out)
         return None
+
+    def _keep_own(self, source: Address, piece: Piece, out: Outbox) -> str | None:
+        """Go on with the state from the view before, if that is the primary's too (R45)."""
+        if self._gathering is not None:
+            return "a piece of an earlier attempt"
+        self._received_to = source
+        held = (self.state.op, self.state.digest)
+        if self._was_primary and held == (piece.base, piece.digest):
+            self._install(self.state, out)
+            return None
+        self._other_state = piece.attempt
+        return "holds another state"
 
     def _install(self, complete: ReplicatedState, out: Outbox) -> None:
         self.state = complete
@@ -100,17 +119,24 @@ class Backup:
         if self._confirm_to is not None:
             out.send(
                 self._confirm_to,
-                Confirm(self.view.number, primary.incarnation, self.state.op, self._echo, b""),
-            )
-        elif self._received_to is not None and self._gathering is not None:
-            out.send(
-                self._received_to,
-                PieceReceived(
+                Confirm(
                     self.view.number,
                     primary.incarnation,
-                    self._gathering.attempt,
-                    self._gathering.received,
+                    self.state.op,
+                    self._echo,
+                    self.state.digest,
                 ),
+            )
+        elif self._received_to is not None:
+            gathering = self._gathering
+            attempt, received = (
+                (self._other_state, 0)
+                if gathering is None
+                else (gathering.attempt, gathering.received)
+            )
+            out.send(
+                self._received_to,
+                PieceReceived(self.view.number, primary.incarnation, attempt, received),
             )
         self._confirm_to = self._received_to = None
 
@@ -118,7 +144,8 @@ class Backup:
 
     def clone(self, state: ReplicatedState) -> Backup:
         """Return an independent copy over ``state``."""
-        copy = Backup(self.view, state)
+        copy = Backup(self.view, state, self._was_primary)
+        copy._other_state = self._other_state
         copy.installed = self.installed
         copy._gathering = None if self._gathering is None else self._gathering.clone()
         copy._echo = self._echo
@@ -130,4 +157,5 @@ class Backup:
         """Return something hashable, equal exactly where behaviour is equal."""
         gathering = None if self._gathering is None else self._gathering.freeze()
         answers = (self._confirm_to, self._received_to)
-        return ("backup", self.installed, gathering, self._echo, self._greeted, answers)
+        own = (self._was_primary, self._other_state)
+        return ("backup", self.installed, gathering, self._echo, self._greeted, own, answers)

@@ -25,7 +25,7 @@ from enum import Enum
 from typing import ClassVar, NamedTuple, Self, TypeAlias
 
 from pbactors.protocol.messages import Message
-from pbactors.protocol.view import Incarnation, Member, Role, View, ViewRecord
+from pbactors.protocol.view import Cause, Incarnation, Member, Role, View, ViewRecord
 
 __all__ = [
     "Address",
@@ -34,11 +34,14 @@ __all__ = [
     "Complete",
     "ConnectionLost",
     "Core",
+    "Diverged",
     "Effect",
     "Emit",
     "Event",
     "GraceGiven",
     "Ignored",
+    "Leave",
+    "Left",
     "Outbox",
     "Persist",
     "Publish",
@@ -58,6 +61,7 @@ __all__ = [
     "Timer",
     "ViewAcknowledged",
     "ViewInstalled",
+    "ViewServed",
 ]
 
 
@@ -125,6 +129,14 @@ class ConnectionLost(Signal):
         return f"the connection to {self.node} is lost"
 
 
+@dataclass(frozen=True, slots=True)
+class Leave(Signal):
+    """Somebody wants this replica to end in peace: it gives up its role first (R44)."""
+
+    def __str__(self) -> str:
+        return "is to leave"
+
+
 # -- events: what a core tells its driver, for people and counters ----------------------------
 
 
@@ -145,12 +157,57 @@ class ClusterJoined(Event):
 
 @dataclass(frozen=True, slots=True)
 class ViewInstalled(Event):
-    """The view service made a view, or a node adopted it."""
+    """The view service made a view, or a node adopted it.
+
+    Attributes:
+        view: the view.
+        cause: why it followed, from whom it is made; None where it is adopted.
+        node: whom the cause is about.
+    """
 
     view: View
+    cause: Cause | None = None
+    node: str = ""
 
     def __str__(self) -> str:
-        return str(self.view)
+        return str(self.view) if self.cause is None else f"{self.view} ({self._why()})"
+
+    def _why(self) -> str:
+        if self.cause in (Cause.SWITCHOVER, Cause.LINK_LOST):
+            return f"{self.cause.value}: {self.node}"
+        return f"{self.node}: {self.cause.value}" if self.cause else ""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewServed(Event):
+    """The primary of the view is known to answer clients in it."""
+
+    number: int
+
+    def __str__(self) -> str:
+        return f"view {self.number} serves"
+
+
+@dataclass(frozen=True, slots=True)
+class Diverged(Event):
+    """The backup has come to other results than the primary (R50)."""
+
+    node: str
+    op: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.node} has come to other results up to operation {self.op}: is the machine "
+            "deterministic, and the same on both hosts?"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Left(Event):
+    """A replica that was asked to leave has no role any more, or nobody to give it to."""
+
+    def __str__(self) -> str:
+        return "has left"
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,36 @@ class Intake:
         self._asked[waiting.key] = source
         self.gathered.append(waiting)
 
+    def next_batch(
+        self, end: int, room: int | None
+    ) -> tuple[tuple[Operation, ...], list[WaitingQuery]]:
+        """Take the next commands out, up to the size of one forward, and the queries among them.
+
+        Args:
+            end: the last op number that is given away; it decides where queries stand.
+            room: how many commands there is room for; None for a whole forward.
+        """
+        operations: list[Operation] = []
+        queries: list[WaitingQuery] = []
+        limits, size = self._limits, 0
+        count_max = limits.forward_operations_max
+        if room is not None:
+            count_max = min(count_max, room)
+        while self.gathered:
+            item = self.gathered[0]
+            if isinstance(item, WaitingQuery):
+                item.position = end + len(operations)
+                queries.append(item)
+            else:
+                size += len(item[4])
+                if len(operations) >= count_max:
+                    break
+                if operations and size > limits.forward_bytes_max:
+                    break
+                operations.append(item)
+            self.gathered.popleft()
+        return tuple(operations), queries
+
     # -- answering ----------------------------------------------------------------------------
 
     def executed(self, operation: Operation, result: Result | None) -> None:

@@ -96,7 +96,7 @@ def one_history(world: World) -> str | None:
 
 def _can_commit(world: World, role: Primary) -> bool:
     """Tell whether commands of this primary can still be executed: alone, or confirmed."""
-    if role.view.backup is None:
+    if role.view.backup is None or role.alone:
         return True
     backup = _at(world, role.view.backup)
     return (
@@ -120,7 +120,7 @@ def one_commits(world: World) -> str | None:
         if number in seen:
             return f"{seen[number]} and {replica.member.name} can both commit in view {number}"
         seen[number] = replica.member.name
-        if role.operating and number < joined:
+        if (role.operating or role.alone) and number < joined:
             return f"{replica.member.name} can commit in view {number}, but {joined} is joined"
     return None
 
@@ -146,11 +146,12 @@ def copies_are_equal(world: World) -> str | None:
     for replica, role in _primaries(world):
         backup = _at(world, role.view.backup)
         if (
-            role.operating
-            and backup is not None
+            backup is not None
             and backup.view.number == role.view.number
+            and isinstance(backup.role, Backup)
+            and backup.role.installed
             and backup.state.op == replica.state.op
-            and backup.state.freeze() != replica.state.freeze()
+            and backup.state.content() != replica.state.content()
         ):
             return f"view {role.view.number}: equal op {replica.state.op}, different states"
     return None
@@ -162,7 +163,7 @@ def nothing_answered_is_lost(world: World) -> str | None:
     """
     newest = world.record.view.number
     for replica, role in _primaries(world):
-        if role.view.number == newest and role.operating:
+        if role.view.number == newest:
             if replica.state.op < world.answered.op:
                 return (
                     f"{replica.member.name} is primary of view {newest} with {replica.state.op} "
@@ -183,12 +184,14 @@ def promotes_the_gone(before: ViewRecord, after: ViewRecord, service: ViewServic
     promoted = after.view.primary
     if promoted is None or before.view.number == 0 or promoted == before.view.primary:
         return None
-    if service.gone(promoted):
+    if service.liveness.gone(promoted):
         return f"R8: {promoted.name} is promoted, and known to be dead or restarted"
-    if not service.heard(promoted):
+    if not service.liveness.heard(promoted):
         return f"R46: {promoted.name} is promoted, and was not heard since the start"
     former = before.view.primary
-    if former is not None and not service.outlives(promoted, former):
+    if former is None or not service.liveness.gone(former):
+        return None  # it has handed over
+    if not service.liveness.outlives(promoted, former):
         return f"R49: {promoted.name} is promoted on a suspicion, and was not heard since"
     return None
 

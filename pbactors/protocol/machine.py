@@ -42,7 +42,25 @@ class Machine(ABC):
     def snapshot(self, piece_bytes_max: int) -> Iterator[bytes]:
         """Yield the whole state in pieces of about ``piece_bytes_max`` bytes at most.
 
-        The machine is not executed while the iterator is in use.
+        The state is that of the moment of this call. Where ``executes_during_snapshot`` says no,
+        nothing is executed while the iterator is in use.
+        """
+
+    @abstractmethod
+    def executes_during_snapshot(self) -> bool:
+        """Tell whether a snapshot that is begun now stays that of this moment while commands are
+        executed (R33).
+        """
+
+    @abstractmethod
+    def digest(self, before: int, outcome: bytes, copy: bytes) -> int:
+        """Return the chained digest, of 32 bits, of the outcomes of commands (R50).
+
+        Args:
+            before: the digest of all outcomes before; 0 before any.
+            outcome: of the command that was executed. The text of an exception does not count.
+            copy: different on each copy; it goes in where an outcome never counts as equal on two
+                copies: RecursionError and MemoryError (R52).
         """
 
     @abstractmethod

@@ -1,16 +1,18 @@
-"""Every message that nodes and clients exchange.
+"""What replicas, the view server and clients say to each other.
 
-Each is a small frozen dataclass with a tag in one registry and ``invalid() -> reason or None``
-for what its types cannot say. ``wire.py`` turns them into bytes; the message table of
-``docs/protocol.md`` is generated from the registry and these docstrings.
+Each message is a small frozen dataclass with ``invalid() -> reason or None`` for what its types
+cannot say. ``wire.py`` turns them into bytes; the message table of ``docs/protocol.md`` is
+generated from the registry and these docstrings. What operators' tools say stands in
+``tool_messages.py``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
+from pbactors.protocol.message import Message, not_an_incarnation, registered
 from pbactors.protocol.operations import (
     Answer,
     Operation,
@@ -18,39 +20,27 @@ from pbactors.protocol.operations import (
     Result,
     invalid_operation,
 )
-from pbactors.protocol.view import INCARNATION_BYTES, Incarnation, View
+from pbactors.protocol.view import FRESH, Incarnation, View
 
 __all__ = [
-    "CLUSTER_BYTES",
-    "RECORD_MS_MAX",
-    "REGISTRY",
-    "Abandon",
-    "Abandoned",
     "Confirm",
     "Forward",
-    "GetMoments",
-    "GetStatus",
     "GetView",
+    "HandOver",
     "Message",
-    "Moments",
     "Piece",
     "PieceReceived",
     "Ping",
     "Reason",
     "Refused",
     "Reply",
+    "Report",
     "Request",
     "Section",
     "SessionGone",
-    "StatusReply",
     "Superseded",
     "ViewReply",
 ]
-
-CLUSTER_BYTES = 16
-
-RECORD_MS_MAX = 60_000
-"""For how long a node records after it was last asked."""
 
 
 class Section(IntEnum):
@@ -58,6 +48,7 @@ class Section(IntEnum):
 
     SESSIONS = 0
     MACHINE = 1
+    OWN = 2
 
 
 class Reason(IntEnum):
@@ -69,43 +60,22 @@ class Reason(IntEnum):
     UNKNOWN_NODE = 3
     OTHER_CONTRACT = 4
     STILL_SERVING = 5
+    CANNOT_SWITCH = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What all messages share: a tag of their own, and a judgement of their own fields."""
+class Report(IntEnum):
+    """What a primary says of its backup, and so the change of the view that it asks for (R5)."""
 
-    tag: ClassVar[int] = -1
-    bulk: ClassVar[bool] = False
-    without_cluster: ClassVar[bool] = False
-
-    def invalid(self) -> str | None:
-        """Return why the fields make no sense together, or None."""
-        return None
-
-
-REGISTRY: dict[int, type[Message]] = {}
-
-M = TypeVar("M", bound=type[Message])
-
-
-def _registered(kind: M) -> M:
-    if kind.tag in REGISTRY:
-        raise ValueError(f"tag {kind.tag} is taken by {REGISTRY[kind.tag].__name__}")
-    REGISTRY[kind.tag] = kind
-    return kind
-
-
-def _not_an_incarnation(value: bytes) -> str | None:
-    if len(value) != INCARNATION_BYTES:
-        return f"an incarnation has {INCARNATION_BYTES} bytes, not {len(value)}"
-    return None
+    NONE = 0
+    UNREACHABLE = 1
+    DIVERGED = 2
+    HANDED_OVER = 3
 
 
 # -- view server ------------------------------------------------------------------------------
 
 
-@_registered
+@registered
 @dataclass(frozen=True, slots=True)
 class Ping(Message):
     """Replica to view server, once per interval: I am alive, and this is where I am (R15).
@@ -114,6 +84,12 @@ class Ping(Message):
         number: the view the sender operates in; 0 before any.
         sequence: counted up per ping of this incarnation (R13).
         filling: the unacknowledged view whose backup the sender is filling as its primary, or 0.
+        report: one of ``Report``. From the primary of the current view it asks for another one: its
+            backup does not answer (R43), has come to other results (R50), or holds everything and
+            shall take over (R44).
+        about: the incarnation of the backup that the report names; zeros without a report.
+        leaving: the sender is about to end, in peace: nobody need wait for it (R44).
+        serving: the sender answers clients now; so the view server knows for how long nobody did.
         contract: what all must agree on: name of the cluster, machine, limits that decide outcomes.
     """
 
@@ -123,15 +99,23 @@ class Ping(Message):
     sequence: int
     filling: int
     contract: str
+    report: int = Report.NONE
+    about: Incarnation = FRESH
+    leaving: bool = False
+    serving: bool = False
 
     def invalid(self) -> str | None:
-        """Refuse a ping that fills a view not after the one it operates in."""
+        """Refuse a ping that fills a view not after the one it operates in, or reports nothing that
+        has a name.
+        """
         if self.filling and self.filling <= self.number:
             return "filling is not after the view operated in"
-        return None
+        if self.report not in Report.__members__.values():
+            return f"no report: {self.report}"
+        return not_an_incarnation(self.about)
 
 
-@_registered
+@registered
 @dataclass(frozen=True, slots=True)
 class GetView(Message):
     """Anyone to view server: which view is it? Asking makes nobody a volunteer (R12)."""
@@ -140,7 +124,7 @@ class GetView(Message):
     without_cluster: ClassVar[bool] = True
 
 
-@_registered
+@registered
 @dataclass(frozen=True, slots=True)
 class ViewReply(Message):
     """View server to whoever pinged or asked: the current view.
@@ -161,7 +145,26 @@ class ViewReply(Message):
         return self.view.invalid()
 
 
-@_registered
+@registered
+@dataclass(frozen=True, slots=True)
+class HandOver(Message):
+    """View server to primary: let your backup take over, without a failed call (R44).
+
+    Attributes:
+        view: the number of the view whose primary is meant.
+        target: the incarnation of the primary that is meant.
+    """
+
+    tag: ClassVar[int] = 20
+    view: int
+    target: Incarnation
+
+    def invalid(self) -> str | None:
+        """Refuse an incarnation of the wrong length."""
+        return not_an_incarnation(self.target)
+
+
+@registered
 @dataclass(frozen=True, slots=True)
 class Superseded(Message):
     """View server to replica: a newer incarnation of your name has pinged; you are over (R47).
@@ -179,13 +182,13 @@ class Superseded(Message):
         """Refuse an incarnation of the wrong length, or one that supersedes nothing."""
         if self.newest <= self.target:
             return "the newest incarnation is not newer"
-        return _not_an_incarnation(self.newest) or _not_an_incarnation(self.target)
+        return not_an_incarnation(self.newest) or not_an_incarnation(self.target)
 
 
 # -- clients ----------------------------------------------------------------------------------
 
 
-@_registered
+@registered
 @dataclass(frozen=True, slots=True)
 class Request(Message):
     """Client to primary: operations and queries, in the order of the client's calls.
@@ -210,7 +213,7 @@ class Request(Message):
         return None
 
 
-@_registered
+@registered
 @dataclass(frozen=True, slots=True)
 class Reply(Message):
     """Primary to client: what was executed, at most one per client and flush.
@@ -229,7 +232,7 @@ class Reply(Message):
     answers: tuple[Answer, ...]
 
 
-@_registered
+@registered
 @dataclass(frozen=True, slots=True)
 class Refused(Message):
     """A node to a client or replica: later, or not here. Never "did not happen" (R40).
@@ -253,7 +256,7 @@ class Refused(Message):
         return None
 
 
-@_registered
+@registered
 @dataclass(frozen=True, slots=True)
 class SessionGone(Message):
     """Primary to client: this session is unknown here, and nothing was created (R41).
@@ -269,7 +272,7 @@ class SessionGone(Message):
 # -- primary and backup -----------------------------------------------------------------------
 
 
-@_registered
+@registered
 @dataclass(frozen=True, slots=True)
 class Forward(Message):
     """Primary to backup: execute these, in this order (R16, R18). Empty: only confirm (R37).
@@ -299,10 +302,10 @@ class Forward(Message):
             reason = invalid_operation(operation)
             if reason is not None:
                 return reason
-        return _not_an_incarnation(self.target)
+        return not_an_incarnation(self.target)
 
 
-@_registered
+@registered
 @dataclass(frozen=True, slots=True)
 class Confirm(Message):
     """Backup to primary: in this view my installed state holds every command up to ``op`` (R34).
@@ -312,7 +315,7 @@ class Confirm(Message):
         target: the incarnation of the primary that is meant.
         op: the last op number that is executed.
         echo: the highest confirm number seen in this view (R37).
-        digest: reserved for the chained digest of results (R50); empty.
+        digest: the chained digest of all results up to ``op`` (R50).
     """
 
     tag: ClassVar[int] = 10
@@ -320,14 +323,14 @@ class Confirm(Message):
     target: Incarnation
     op: int
     echo: int
-    digest: bytes
+    digest: int
 
     def invalid(self) -> str | None:
         """Refuse an incarnation of the wrong length."""
-        return _not_an_incarnation(self.target)
+        return not_an_incarnation(self.target)
 
 
-@_registered
+@registered
 @dataclass(frozen=True, slots=True)
 class Piece(Message):
     """Primary to backup, on the bulk channel: one bounded piece of the whole state (R22).
@@ -338,10 +341,12 @@ class Piece(Message):
         attempt: pieces of different attempts are never mixed (R34).
         base: the last op number executed in this state (R53).
         stamp: the stamp of that operation (R51).
+        digest: the chained digest of all results up to it (R50).
         confirm: as in a forward.
         index: place of this piece, from 0.
         last: whether it is the last one.
-        section: one of ``Section``.
+        section: one of ``Section``. ``OWN`` comes alone: if what you have from the view before is
+            exactly this state, go on with it; else say that you received nothing (R45).
         body: bytes that only the section's owner understands.
     """
 
@@ -352,6 +357,7 @@ class Piece(Message):
     attempt: int
     base: int
     stamp: bytes
+    digest: int
     confirm: int
     index: int
     last: bool
@@ -362,10 +368,10 @@ class Piece(Message):
         """Refuse a section without a name."""
         if self.section not in Section.__members__.values():
             return f"no section: {self.section}"
-        return _not_an_incarnation(self.target)
+        return not_an_incarnation(self.target)
 
 
-@_registered
+@registered
 @dataclass(frozen=True, slots=True)
 class PieceReceived(Message):
     """Backup to primary: of this attempt I gathered that many pieces, without a gap.
@@ -389,108 +395,4 @@ class PieceReceived(Message):
 
     def invalid(self) -> str | None:
         """Refuse an incarnation of the wrong length."""
-        return _not_an_incarnation(self.target)
-
-
-# -- tools ------------------------------------------------------------------------------------
-
-
-@_registered
-@dataclass(frozen=True, slots=True)
-class GetStatus(Message):
-    """Anyone to any node: what are you? Answered by the node's driver."""
-
-    tag: ClassVar[int] = 13
-    without_cluster: ClassVar[bool] = True
-
-
-@_registered
-@dataclass(frozen=True, slots=True)
-class StatusReply(Message):
-    """A node to whoever asked: the same record as its heartbeat.
-
-    Attributes:
-        record: a msgpack map with string keys.
-    """
-
-    tag: ClassVar[int] = 14
-    without_cluster: ClassVar[bool] = True
-    record: bytes
-
-
-@_registered
-@dataclass(frozen=True, slots=True)
-class Abandon(Message):
-    """An operator to a node: this cluster's state is lost; begin anew, empty (R46).
-
-    Refused by the view server while anyone who holds the state may be alive.
-
-    Attributes:
-        successor: the id of the new cluster, random, made by the tool.
-    """
-
-    tag: ClassVar[int] = 15
-    successor: bytes
-
-    def invalid(self) -> str | None:
-        """Refuse a cluster id of the wrong length."""
-        if len(self.successor) != CLUSTER_BYTES:
-            return f"a cluster id has {CLUSTER_BYTES} bytes, not {len(self.successor)}"
-        return None
-
-
-@_registered
-@dataclass(frozen=True, slots=True)
-class Abandoned(Message):
-    """View server to operator: done; the header carries the new cluster's id.
-
-    Attributes:
-        view: the number of the last view of the cluster that is gone.
-    """
-
-    tag: ClassVar[int] = 16
-    view: int
-
-
-@_registered
-@dataclass(frozen=True, slots=True)
-class GetMoments(Message):
-    """Anyone to any node: record what you send and receive, and say what you have recorded.
-
-    Answered by the node's driver. A node records only while it is asked to, and stops by itself.
-
-    Attributes:
-        after: the number of the last moment that the asker has; 0 for none.
-        record_ms: for how long to record from now on; 0 ends it, once nothing is left.
-    """
-
-    tag: ClassVar[int] = 17
-    without_cluster: ClassVar[bool] = True
-    after: int
-    record_ms: int
-
-    def invalid(self) -> str | None:
-        """Refuse to record for longer than a minute without being asked again."""
-        if self.record_ms > RECORD_MS_MAX:
-            return f"recording for {self.record_ms} ms; at most {RECORD_MS_MAX} at a time"
-        return None
-
-
-@_registered
-@dataclass(frozen=True, slots=True)
-class Moments(Message):
-    """A node to whoever asked: a bounded part of what it recorded, the oldest first.
-
-    Attributes:
-        first: the number of the first moment in it; there is a gap behind the one asked for where
-            older ones had to make room. Numbers of a later process of a node are higher.
-        left: how many more there are.
-        lines: one JSON object a line, as in a file of ``pbactors trace``; in ``message`` stands a
-            digest of the message's bytes, the same for its sender and its receivers.
-    """
-
-    tag: ClassVar[int] = 18
-    without_cluster: ClassVar[bool] = True
-    first: int
-    left: int
-    lines: bytes
+        return not_an_incarnation(self.target)

@@ -4,7 +4,7 @@ A ``Primary`` takes requests, puts commands in order, forwards them to the backu
 backup has confirmed, executes and answers them (R16). It is made when the role begins and dropped
 when it ends, and with it go, unexecuted, its pending commands, its marks of what is taken and its
 waiting queries (R39). If it stays primary in the next view, it keeps them, with their op numbers
-and stamps (R51), and fills the new backup first.
+and stamps (R51), and fills the new backup, answering alone meanwhile where it may (R33).
 
 **Order.** What clients send is gathered in order of arrival. At flush the gathered commands get op
 numbers and go out as one forward. A query is placed between two commands: it is answered from the
@@ -15,20 +15,25 @@ cannot change what it sees.
 waits for the echo of a number first sent after it arrived (R37): the echo proves that the view
 still stood then, so no later primary can have answered anything before the query began. A lease
 would prove the same only for as long as clocks agree.
+
+**Divergence.** Each confirmation carries the chained digest of the backup's results, which is
+compared before anything of it is answered (R50).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import replace
-from typing import NamedTuple
 
 from pbactors.config import Limits
 from pbactors.errors import InvariantViolated, UnsupportedValue
-from pbactors.protocol.core import Address, Outbox, RoleChanged
+from pbactors.protocol.backup_link import BackupLink
+from pbactors.protocol.command_log import CommandLog, OrderedBatch, StampSource
+from pbactors.protocol.core import Address, Diverged, Outbox, RoleChanged
+from pbactors.protocol.filling import Filling
 from pbactors.protocol.intake import Intake, WaitingQuery
-from pbactors.protocol.messages import Confirm, Forward, Piece, PieceReceived, Reason, Request
+from pbactors.protocol.messages import Confirm, PieceReceived, Reason, Report, Request, Section
 from pbactors.protocol.operations import Operation
 from pbactors.protocol.replies import Replies
 from pbactors.protocol.state import ReplicatedState
@@ -37,21 +42,8 @@ from pbactors.protocol.view import Role, View
 
 __all__ = ["Primary"]
 
-StampSource = Callable[[bytes], bytes]
-"""Returns a new stamp, higher than the given last one (R26, R51)."""
-
-
-class OrderedBatch(NamedTuple):
-    """Commands that have their place in the order: what a forward carries."""
-
-    first: int
-    stamp: bytes
-    operations: tuple[Operation, ...]
-
-    @property
-    def end(self) -> int:
-        """The op number of the last of them."""
-        return self.first + len(self.operations) - 1
+HAND_OVER_PINGS = 20
+"""For so many pings a primary that hands over waits for the next view; then it goes on (R44)."""
 
 
 class Primary:
@@ -62,248 +54,316 @@ class Primary:
         state: its replicated state.
         limits: bounds.
         stamps: source of stamps.
+        min_copies: how many copies an answer needs: 1, or 2 to wait for a backup instead.
+        keeps_own: whether the backup may go on with the state that it has: it was primary of the
+            view before, and this one its backup (R45).
 
     Attributes:
         operating: whether it has joined its view: there is no backup, or the backup holds the
             complete state (R15).
-        cannot_copy: why the state cannot be copied to the backup of this view, or empty. The
-            primary keeps the state and serves nobody, which is better than losing it.
+        leaves_role: whether it hands over to its backup, and so orders nothing new (R44).
     """
 
     def __init__(
-        self, view: View, state: ReplicatedState, limits: Limits, stamps: StampSource
+        self,
+        view: View,
+        state: ReplicatedState,
+        limits: Limits,
+        stamps: StampSource,
+        min_copies: int,
+        keeps_own: bool,
     ) -> None:
         self.state = state
         self._limits = limits
-        self._stamps = stamps
+        self._min_copies = min_copies
         self._replies = Replies(limits)
         self._intake = Intake(state, self._replies, limits)
-        # what has its place and is not executed yet: the front of it is forwarded
-        self._ordered: deque[OrderedBatch] = deque()
-        self._ordered_end = state.op
-        self._ordered_stamp = state.stamp
-        self._forwarded = 0
+        self._log = CommandLog(state.op, state.stamp, stamps)
         self._queries: deque[WaitingQuery] = deque()
-        self._confirm = 0
-        self._echo = 0
-        self._repeat = False
-        self._heard: tuple[int, ...] = ()
-        self.enter(view)
+        self.enter(view, keeps_own)
 
-    def enter(self, view: View) -> None:
+    def enter(self, view: View, keeps_own: bool = False) -> None:
         """Begin a view, keeping what is pending (R39). A backup is filled first (R22)."""
         self.view = view
         self.operating = view.backup is None
-        self.cannot_copy = ""
+        self.leaves_role = False
+        self._hand_over_pings = 0
+        self._diverged = False
         self._greeted = False
-        self._transfer: OutgoingTransfer | None = None
-        self._forwarded = 0
-        self._sent_end = self.state.op
-        self._confirm = self._echo = 0
-        self._repeat = False
+        self._log.forget(self.state.op)
+        self._log.forward_again()
         for waiting in self._queries:  # unanswered queries start again (R37)
             waiting.confirm = None
+        self._link: BackupLink | None = None
+        self._filling: Filling | None = None
         if view.backup is not None:
-            self._transfer = OutgoingTransfer(
-                self.state,
-                attempt=1,
-                piece_bytes_max=self._limits.snapshot_piece_bytes_max,
-                window=self._limits.pieces_in_flight_max,
-            )
+            self._link = BackupLink(view, view.backup, self.state.op)
+            self._filling = self._new_filling(1, keeps_own)
 
-    def describe(self) -> str:
-        """Return the state of the role in words."""
-        if self.cannot_copy:
-            return (
-                f"stuck: the state cannot be copied to a backup: {self.cannot_copy}; "
-                "this node serves alone once the other replicas are stopped"
-            )
-        if not self.operating:
-            return "filling backup"
-        return "serving" if self.view.backup is not None else "serving alone"
+    def _new_filling(self, attempt: int, keeps_own: bool) -> Filling:
+        state, limits = self.state, self._limits
+        alone = self._min_copies == 1 and (keeps_own or state.executes_during_snapshot())
+        pieces = (
+            iter([(Section.OWN, b"")])
+            if keeps_own
+            else state.snapshot(limits.snapshot_piece_bytes_max)
+        )
+        transfer = OutgoingTransfer(state, attempt, pieces, limits.pieces_in_flight_max)
+        return Filling(transfer, state, alone)
+
+    # -- what others ask about it -------------------------------------------------------------
+
+    @property
+    def alone(self) -> bool:
+        """Whether it answers without a backup: there is none, or R33 allows it."""
+        if self._filling is not None:
+            return self._filling.alone
+        return self.view.backup is None and self._min_copies == 1
+
+    @property
+    def serving(self) -> bool:
+        """Whether it answers clients."""
+        joined = self.operating and self.view.backup is not None
+        return not self._diverged and (self.alone or (joined and not self.leaves_role))
+
+    @property
+    def copies(self) -> int:
+        """Copies of the state that an answer waits for."""
+        return 1 if self.alone else 2
+
+    @property
+    def report(self) -> Report:
+        """What it says of its backup, to the view server."""
+        if self._diverged:
+            return Report.DIVERGED
+        if self._has_handed_over():
+            return Report.HANDED_OVER
+        if self._link is not None and self._link.is_silent:
+            return Report.UNREACHABLE
+        return Report.NONE
 
     @property
     def stuck(self) -> bool:
-        """Whether the backup can never be filled."""
-        return bool(self.cannot_copy)
+        """Whether it can neither answer nor fill its backup."""
+        return self._filling is not None and bool(self._filling.given_up) and not self.alone
+
+    def describe(self) -> str:
+        """Return the state of the role in words."""
+        filling = self._filling
+        if self._diverged:
+            return "waiting for another backup: this one has come to other results"
+        if filling is not None and filling.given_up:
+            doing = "serving alone" if self.alone else "stuck"
+            return f"{doing}: the state cannot be copied to a backup: {filling.given_up}"
+        if filling is not None:
+            return "serving alone, filling backup" if self.alone else "filling backup"
+        if self.view.backup is None:
+            return "serving alone" if self.alone else "waiting for a backup: min_copies is 2"
+        return "handing over" if self.leaves_role else "serving"
 
     # -- clients ------------------------------------------------------------------------------
 
     def on_request(self, source: Address, request: Request) -> None:
         """Take a client's operations and queries."""
         self._intake.on_request(source, request)
-        if self.cannot_copy:
+        if self.stuck:
             self._replies.refuse(source, Reason.OVERLOADED, self.describe())
 
     # -- backup -------------------------------------------------------------------------------
 
-    def on_confirm(self, confirm: Confirm) -> str | None:
+    def on_confirm(self, confirm: Confirm, out: Outbox) -> str | None:
         """The backup holds everything up to an op number (R34). Returns why it changed nothing."""
-        if confirm.op > self._sent_end:
+        link = self._link
+        if link is None or self._diverged:
+            return "the backup has diverged"
+        if confirm.op > link.sent_end:
             raise InvariantViolated(
-                f"R34: op {confirm.op} is confirmed, but only {self._sent_end} was sent"
+                f"R34: op {confirm.op} is confirmed, but only {link.sent_end} was sent"
             )
-        if not self.operating:
-            if confirm.op < self.state.op:
-                return "confirms less than is executed"
-            self.operating = True  # everything executed is on the backup: the view is joined
-            self._transfer = None
-        self._echo = max(self._echo, confirm.echo)
-        self._commit(confirm.op)
+        link.hears()
+        if self._filling is not None and not self._join(self._filling, confirm, out):
+            return None
+        link.echo = max(link.echo, confirm.echo)
+        if confirm.op >= self.state.op:
+            self._commit(confirm.op)
+            self._log.forget(confirm.op)
+            if self.state.digest != confirm.digest:
+                self._diverge(confirm, out)
+        else:
+            self._answer_queries()
         return None
+
+    def _join(self, filling: Filling, confirm: Confirm, out: Outbox) -> bool:
+        """Note what a backup holds that is being filled. Returns whether the view is joined: the
+        backup holds everything that was executed (R33).
+        """
+        if confirm.op < filling.confirmed:
+            return False  # an older confirmation
+        if confirm.op <= self.state.op and not filling.agrees(confirm.op, confirm.digest):
+            self._diverge(confirm, out)
+            return False
+        filling.on_confirm(confirm.op)
+        self._log.forget(confirm.op)
+        if confirm.op < self.state.op:
+            return False
+        self._filling = None
+        self.operating = True
+        return True
+
+    def _diverge(self, confirm: Confirm, out: Outbox) -> None:
+        """The backup has come to other results: nothing is answered until a later view (R50)."""
+        self._diverged = True
+        name = "" if self.view.backup is None else self.view.backup.name
+        out.emit(Diverged(name, confirm.op))
+        out.emit(RoleChanged(Role.PRIMARY, self.describe()))
 
     def on_piece_received(self, message: PieceReceived) -> str | None:
         """The backup gathered pieces; send the next ones at flush."""
-        if self._transfer is None:
+        if self._link is not None:
+            self._link.hears()
+        transfer = None if self._filling is None else self._filling.transfer
+        if transfer is None:
             return "no transfer is under way"
         if message.attempt == 0:  # the backup has just heard of the view
             if self._greeted:
                 return "the backup has greeted before"
             self._greeted = True
-            self._transfer.resend()
-        elif message.attempt == self._transfer.attempt:
-            self._transfer.on_received(message.received)
-        else:
+            transfer.resend()
+        elif message.attempt != transfer.attempt:
             return "a piece of another attempt"
+        elif transfer.sends_own and message.received == 0:
+            self._fill_anew(transfer.attempt + 1)  # it has another state
+        else:
+            transfer.on_received(message.received)
         return None
 
     def on_resend_tick(self) -> None:
         """Repeat, at flush, what the backup has not confirmed, unless it was heard since the last
         tick. One tick for all of it (R28).
         """
-        received = 0 if self._transfer is None else self._transfer.acknowledged
-        heard = (self.view.number, self._echo, self.state.op, received)
-        if heard == self._heard:
-            self._forwarded = 0
-            self._repeat = True
-            if self._transfer is not None:
-                self._transfer.resend()
-        self._heard = heard
+        link, filling = self._link, self._filling
+        if link is None:
+            return
+        transfer = None if filling is None else filling.transfer
+        progress = (
+            self.state.op if filling is None else filling.confirmed,
+            0 if transfer is None else transfer.acknowledged,
+        )
+        if link.tick(progress):
+            self._log.forward_again()
+            if transfer is not None:
+                transfer.resend()
+
+    def _fill_anew(self, attempt: int) -> None:
+        """Begin another transfer in this view, from the state as it is now."""
+        self._filling = self._new_filling(attempt, keeps_own=False)
+        self._log.forget(self.state.op)
+        if self._link is not None:
+            self._link.sent_end = self.state.op
 
     def waits_for_backup(self) -> bool:
         """Tell whether anything was sent to the backup that it has not confirmed."""
-        return self.view.backup is not None and bool(
-            self._transfer or (self.operating and (self._ordered or self._queries))
-        )
+        if self._filling is not None:
+            return not self._filling.given_up
+        pending = not self._log.is_executed or bool(self._queries)
+        return self.view.backup is not None and pending
+
+    # -- handing over -------------------------------------------------------------------------
+
+    def hand_over(self) -> None:
+        """Order nothing new, finish what is under way, and let the backup take over (R44)."""
+        if self.operating and self.view.backup is not None and not self._diverged:
+            self.leaves_role = True
+            self._hand_over_pings = HAND_OVER_PINGS
+
+    def _has_handed_over(self) -> bool:
+        """Tell whether the backup holds everything, and nothing is under way."""
+        return self.leaves_role and self._log.is_executed and not self._queries
+
+    def on_ping_tick(self) -> None:
+        """Another ping: no new view came in time, so go on as before (R44)."""
+        if self.leaves_role:
+            self._hand_over_pings -= 1
+            self.leaves_role = self._hand_over_pings > 0
 
     # -- flush --------------------------------------------------------------------------------
 
     def flush(self, out: Outbox) -> None:
         """Order what was gathered, send to the backup, answer clients."""
-        if self.view.backup is None:
-            self._order_all()
-            self._commit(self._ordered_end)
-        elif self._transfer is not None:
-            self._fill(self._transfer, out)
-        elif self.operating:
-            self._send_forwards(out)
-        self._replies.flush(self.view, self.copies, out)
+        copies = self.copies  # what is executed alone in this flush has one, whatever it ends with
+        if self._diverged:
+            self._replies.drop()
+            return
+        if self._link is None:
+            if self.alone:
+                self._serve_alone(None)
+        elif self._filling is not None:
+            self._fill(self._filling, self._link, out)
+        else:
+            self._send_forwards(self._link, out, orders=not self.leaves_role)
+        self._replies.flush(self.view, copies, out)
 
-    @property
-    def copies(self) -> int:
-        """Copies of the state that an answer waits for."""
-        return 1 if self.view.backup is None else 2
-
-    def _order_all(self) -> None:
+    def _serve_alone(self, filling: Filling | None) -> None:
+        """Order and execute what was gathered; while a backup is filled, as much as there is room
+        for.
+        """
+        self._commit(self._log.end)  # what was pending when the view began
         while self._intake.gathered:
-            self._order_batch()
+            room = None if filling is None else self._room(filling)
+            before = self._log.end
+            self._order_batch(room)
+            self._commit(self._log.end)
+            if filling is None or filling.given_up:
+                self._log.forget(self.state.op)
+            if self._log.end == before:
+                break  # no room, or queries alone
 
-    def _order_batch(self) -> None:
-        """Give the next gathered commands their places, up to the size of one forward."""
-        operations: list[Operation] = []
-        size = 0
-        first = self._ordered_end + 1
-        gathered = self._intake.gathered
-        while gathered:
-            item = gathered[0]
-            if isinstance(item, WaitingQuery):
-                item.position = self._ordered_end + len(operations)
-                self._queries.append(item)
-            else:
-                size += len(item[4])
-                if operations and (
-                    len(operations) >= self._limits.forward_operations_max
-                    or size > self._limits.forward_bytes_max
-                ):
-                    break
-                operations.append(item)
-            gathered.popleft()
+    def _room(self, filling: Filling) -> int | None:
+        if filling.given_up:
+            return None
+        return filling.room(self._log, self._limits.catch_up_bytes_max)
+
+    def _order_batch(self, room: int | None = None) -> None:
+        """Give the next gathered commands their places, ``room`` of them at most."""
+        operations, queries = self._intake.next_batch(self._log.end, room)
+        self._queries += queries
         if operations:
-            self._ordered_stamp = self._stamps(self._ordered_stamp)
-            self._ordered.append(OrderedBatch(first, self._ordered_stamp, tuple(operations)))
-            self._ordered_end += len(operations)
+            self._log.order(operations)
 
-    def _send_forwards(self, out: Outbox) -> None:
-        confirm = self._confirm + 1
-        sent = False
-        while self._forwarded < self._limits.forwards_in_flight_max:
-            if self._forwarded == len(self._ordered):
+    def _fill(self, filling: Filling, link: BackupLink, out: Outbox) -> None:
+        """Go on filling the backup, and answer alone meanwhile if that is allowed (R33)."""
+        if filling.alone:
+            self._serve_alone(filling)
+        if filling.transfer is not None:
+            try:
+                link.fill(filling.transfer, out)
+            except UnsupportedValue as error:
+                filling.give_up(str(error), alone=self._min_copies == 1)
+                link.hears()
+                out.emit(RoleChanged(Role.PRIMARY, self.describe()))
+            link.end_flush()
+        elif filling.installed:
+            self._send_forwards(link, out, orders=not filling.alone)
+            if filling.alone and self._log.is_forwarded:
+                filling.stop_alone()
+
+    def _send_forwards(self, link: BackupLink, out: Outbox, orders: bool) -> None:
+        """Send what is ordered and not under way; with ``orders``, order what was gathered."""
+        log = self._log
+        while log.forwarded < self._limits.forwards_in_flight_max:
+            if log.is_forwarded and orders:
                 self._order_batch()
-            if self._forwarded == len(self._ordered):
+            if log.is_forwarded:
                 break
-            batch = self._ordered[self._forwarded]
-            self._send_forward(batch, confirm, out)
-            self._forwarded += 1
-            self._sent_end = max(self._sent_end, batch.end)
-            sent = True
+            link.forward(log.forward(), out)
         unproven = bool(self._queries) and self._queries[-1].confirm is None
-        if (unproven or (self._repeat and self._queries)) and not sent:
-            self._send_forward(OrderedBatch(self._ordered_end + 1, b"", ()), confirm, out)
-            sent = True
+        if (unproven or (link.repeats and self._queries)) and not link.has_sent:
+            link.forward(OrderedBatch(log.end + 1, b"", ()), out)
         for waiting in reversed(self._queries):
             if waiting.confirm is not None:
                 break
-            waiting.confirm = confirm
-        self._repeat = False
-        if sent:
-            self._confirm = confirm
-
-    def _send_forward(self, batch: OrderedBatch, confirm: int, out: Outbox) -> None:
-        backup = self.view.backup
-        if backup is None:
-            raise InvariantViolated("R16: a forward in a view without a backup")
-        out.send(
-            backup.name,
-            Forward(
-                self.view.number,
-                backup.incarnation,
-                confirm,
-                batch.first,
-                batch.stamp,
-                batch.operations,
-            ),
-        )
-
-    def _fill(self, transfer: OutgoingTransfer, out: Outbox) -> None:
-        try:
-            self._send_pieces(transfer, out)
-        except UnsupportedValue as error:
-            self.cannot_copy = str(error)
-            self._transfer = None
-            out.emit(RoleChanged(Role.PRIMARY, self.describe()))
-
-    def _send_pieces(self, transfer: OutgoingTransfer, out: Outbox) -> None:
-        backup = self.view.backup
-        if backup is None:
-            raise InvariantViolated("R22: a transfer in a view without a backup")
-        confirm = self._confirm + 1
-        for index, section, body, last in transfer.next_pieces():
-            self._confirm = confirm
-            out.send(
-                backup.name,
-                Piece(
-                    self.view.number,
-                    backup.incarnation,
-                    transfer.attempt,
-                    transfer.base,
-                    self.state.stamp,
-                    confirm,
-                    index,
-                    last,
-                    int(section),
-                    body,
-                ),
-            )
+            waiting.confirm = link.confirm
+        link.end_flush()
 
     # -- commit -------------------------------------------------------------------------------
 
@@ -311,15 +371,17 @@ class Primary:
         """Execute and answer everything up to ``op``, queries at their places in between."""
         self._answer_queries()
         while self.state.op < op:
-            batch = self._ordered[0]
-            for operation in batch.operations[self.state.op + 1 - batch.first :]:
+            batch = self._log.next_batch()
+            before = self.state.op
+            for operation in batch.operations[before + 1 - batch.first :]:
                 if self.state.op == op:
                     return
                 self._execute(batch.stamp, operation)
                 if self._queries:
                     self._answer_queries()
-            self._ordered.popleft()
-            self._forwarded = max(0, self._forwarded - 1)
+            self._log.batch_is_executed()
+            if self._filling is not None:
+                self._filling.executed(self.state.op - before, self.state)
 
     def _execute(self, stamp: bytes, operation: Operation) -> None:
         if self._queries and self._queries[0].position == self.state.op:
@@ -329,12 +391,12 @@ class Primary:
         self._intake.executed(operation, self.state.execute(stamp, operation))
 
     def _answer_queries(self) -> None:
-        alone = self.view.backup is None
+        alone, echo = self.alone, 0 if self._link is None else self._link.echo
         while self._queries:
             waiting = self._queries[0]
             if waiting.position != self.state.op:
                 return
-            if not alone and (waiting.confirm is None or waiting.confirm > self._echo):
+            if not alone and (waiting.confirm is None or waiting.confirm > echo):
                 return
             self._queries.popleft()
             self._intake.answered(waiting, self.state.query(waiting.query))
@@ -352,22 +414,23 @@ class Primary:
         copy.__dict__.update(self.__dict__)
         copy.state = state
         copy._replies = self._replies.clone()
-        copy._transfer = None if self._transfer is None else self._transfer.clone(state)
+        copy._link = None if self._link is None else self._link.clone()
+        copy._filling = None if self._filling is None else self._filling.clone()
         copy._intake = self._intake.clone(state, copy._replies)
         copy._queries = deque(replace(waiting) for waiting in self._queries)
-        copy._ordered = deque(self._ordered)
+        copy._log = self._log.clone()
         return copy
 
     def freeze(self) -> Hashable:
         """Return something hashable, equal exactly where behaviour is equal."""
         return (
             "primary",
-            (self.operating, self._greeted),
-            None if self._transfer is None else self._transfer.freeze(),
+            (self.operating, self._greeted, self._diverged),
+            (self.leaves_role, self._hand_over_pings),
+            None if self._link is None else self._link.freeze(),
+            None if self._filling is None else self._filling.freeze(),
             self._intake.freeze(),
-            tuple(self._ordered),
-            (self._ordered_end, self._ordered_stamp, self._forwarded, self._sent_end),
+            self._log.freeze(),
             tuple(waiting.freeze() for waiting in self._queries),
-            (self._confirm, self._echo, self._repeat, self._heard),
             self._replies.freeze(),
         )

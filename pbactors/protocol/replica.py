@@ -20,23 +20,27 @@ from pbactors.protocol.backup import Backup
 from pbactors.protocol.core import (
     Address,
     Ignored,
+    Leave,
+    Left,
     Outbox,
     RoleChanged,
+    Signal,
     Status,
     Timer,
     ViewInstalled,
 )
 from pbactors.protocol.machine import Machine
 from pbactors.protocol.messages import (
-    Abandon,
     Confirm,
     Forward,
+    HandOver,
     Message,
     Piece,
     PieceReceived,
     Ping,
     Reason,
     Refused,
+    Report,
     Request,
     Superseded,
     ViewReply,
@@ -44,7 +48,8 @@ from pbactors.protocol.messages import (
 from pbactors.protocol.primary import Primary
 from pbactors.protocol.sessions import Sessions
 from pbactors.protocol.state import ReplicatedState
-from pbactors.protocol.view import Member, Role, View
+from pbactors.protocol.tool_messages import Abandon
+from pbactors.protocol.view import FRESH, Member, Role, View
 from pbactors.protocol.view_follower import ViewFollower
 
 __all__ = ["Idle", "Replica"]
@@ -90,11 +95,13 @@ class Replica(ViewFollower):
         timing: intervals.
         limits: bounds.
         stamps: returns a new stamp above the given last one (R26, R51).
+        min_copies: how many copies of the state an answer needs: 1, or 2 to wait for a backup.
     """
 
     handlers: ClassVar[Mapping[type[Message], str]] = {
         ViewReply: "on_view_reply",
         Superseded: "on_superseded",
+        HandOver: "on_hand_over",
         Refused: "on_refused",
         Request: "on_request",
         Forward: "on_forward",
@@ -113,19 +120,24 @@ class Replica(ViewFollower):
         timing: Timing,
         limits: Limits,
         stamps: Callable[[bytes], bytes],
+        min_copies: int = 1,
     ) -> None:
         super().__init__(member, view_server)
         self._contract = contract
         self._timing = timing
         self._limits = limits
         self._stamps = stamps
+        self._min_copies = min_copies
         self._sequence = 0
+        self._leaving = False
+        self._left = False
+        self._said = (Report.NONE, False)  # report and serving, in the newest ping
         self._hinted = False
         self._resending = False
         self._refusal = ""
         self.operating = 0
         self.role: Primary | Backup | Idle = Idle(
-            ReplicatedState(machine, Sessions(limits.sessions_max))
+            ReplicatedState(machine, Sessions(limits.sessions_max), member.incarnation)
         )
 
     @property
@@ -146,6 +158,8 @@ class Replica(ViewFollower):
             return
         if timer is Timer.PING:
             self._hinted = False
+            if isinstance(self.role, Primary):
+                self.role.on_ping_tick()
             self._ping(out)
             out.set_timer(Timer.PING, self._timing.ping_interval_ms)
         elif timer is Timer.RESEND:
@@ -155,10 +169,32 @@ class Replica(ViewFollower):
 
     def _ping(self, out: Outbox) -> None:
         self._sequence += 1
-        filling = 0
+        filling, about = 0, FRESH
+        self._said = self._to_say()
+        report, serving = self._said
         if isinstance(self.role, Primary) and not self.role.operating:
             filling = self.view.number
-        out.send(self.view_server, Ping(self.operating, self._sequence, filling, self._contract))
+        if report and self.view.backup is not None:
+            about = self.view.backup.incarnation
+        out.send(
+            self.view_server,
+            Ping(
+                self.operating,
+                self._sequence,
+                filling,
+                self._contract,
+                report,
+                about,
+                self._leaving,
+                serving,
+            ),
+        )
+
+    def _to_say(self) -> tuple[Report, bool]:
+        """Return what a primary reports, and whether it answers clients."""
+        if isinstance(self.role, Primary):
+            return self.role.report, self.role.serving
+        return Report.NONE, False
 
     def _ask(self, out: Outbox) -> None:
         """Follow a hint that there is a newer view, at most once per interval (R30)."""
@@ -176,7 +212,7 @@ class Replica(ViewFollower):
         else:
             self._end_primary(out)
             if role is Role.BACKUP:
-                self.role = Backup(self.view, self.state)
+                self.role = Backup(self.view, self.state, self._was_primary(before))
             else:
                 self.role = Idle(self.state)
             self.operating = 0 if self.view.names_another_life_of(self.member) else self.view.number
@@ -192,9 +228,23 @@ class Replica(ViewFollower):
         if isinstance(self.role, Primary):
             self.role.enter(self.view)
         else:
-            self.role = Primary(self.view, self.state, self._limits, self._stamps)
+            swapped = self.view.backup is not None and self.view.backup == before.primary
+            self.role = Primary(
+                self.view, self.state, self._limits, self._stamps, self._min_copies, swapped
+            )
         if self.role.operating:
             self._join(out)
+
+    def _was_primary(self, before: View) -> bool:
+        """Tell whether this replica has operated as primary of the view right before this one, with
+        the present primary as its backup (R45).
+        """
+        return (
+            isinstance(self.role, Primary)
+            and self.role.operating
+            and before.number == self.view.number - 1
+            and before.backup == self.view.primary
+        )
 
     def _barred_from_primary(self, before: View) -> str | None:
         """Return why this replica holds no state to be primary with, or None (R36)."""
@@ -216,6 +266,35 @@ class Replica(ViewFollower):
     def _end_primary(self, out: Outbox) -> None:
         if isinstance(self.role, Primary):
             self.role.leave(self.view, out)
+
+    # -- leaving ------------------------------------------------------------------------------
+
+    def on_hand_over(self, source: Address, message: HandOver, out: Outbox) -> None:
+        """The view server wants the backup to take over (R44)."""
+        if source.node != self.view_server or message.target != self.member.incarnation:
+            out.emit(Ignored(HandOver, "not for this life of this node"))
+        elif message.view != self.view.number or not isinstance(self.role, Primary):
+            out.emit(Ignored(HandOver, "not primary of this view"))
+        else:
+            self.role.hand_over()
+
+    def on_signal(self, signal: Signal, out: Outbox) -> None:
+        """Give up the role in peace, and say so (R44)."""
+        if isinstance(signal, Leave) and not self.over:
+            self._leaving = True
+            self._ping(out)
+
+    def _leave(self, out: Outbox) -> None:
+        """Hand over, and say when there is nothing left to hand over, or nobody to hand it to."""
+        role = self.role
+        if isinstance(role, Primary) and not role.leaves_role:
+            role.hand_over()
+        alone = isinstance(role, Primary) and self.view.backup is None
+        if not self._left and (alone or isinstance(role, Idle)):
+            self._left = True
+            out.emit(Left())
+
+    # -- other lives --------------------------------------------------------------------------
 
     def on_superseded(self, source: Address, message: Superseded, out: Outbox) -> None:
         """A newer life of this name exists: this one is over (R47)."""
@@ -304,7 +383,7 @@ class Replica(ViewFollower):
         reason = self._ignore_peer(message, out) or self._ignore_backup(source)
         if reason is None and isinstance(self.role, Primary):
             joined = self.role.operating
-            reason = self.role.on_confirm(message)
+            reason = self.role.on_confirm(message, out)
             if self.role.operating and not joined:
                 self._join(out)
                 out.emit(RoleChanged(Role.PRIMARY, self.role.describe()))
@@ -333,9 +412,15 @@ class Replica(ViewFollower):
 
     def flush(self, out: Outbox) -> None:
         """Emit what the role gathered; one timer repeats what stays unconfirmed (R28)."""
-        if isinstance(self.role, Idle) or self.over:
+        if self.over:
+            return
+        if self._leaving:
+            self._leave(out)
+        if isinstance(self.role, Idle):
             return
         self.role.flush(out)
+        if self._to_say() != self._said:
+            self._ping(out)  # so that the view server need not wait for it
         if not self._resending and isinstance(self.role, Primary) and self.role.waits_for_backup():
             self._resending = True
             out.set_timer(Timer.RESEND, self._timing.resend_interval_ms)
@@ -358,8 +443,8 @@ class Replica(ViewFollower):
             self.view,
             self.operating,
             self._sequence,
-            self._hinted,
-            self._resending,
+            self._said,
+            (self._hinted, self._resending, self._leaving, self._left),
             self.state.freeze(),
             self.role.freeze(),
         )

@@ -102,6 +102,10 @@ class Replies:
                 out.send(source, Refused(view.number, int(reason), text))
         self._clients.clear()
 
+    def drop(self) -> None:
+        """Forget what was gathered; clients will ask again (R50)."""
+        self._clients.clear()
+
     def _parts(self, client: _ToClient) -> Iterator[_Part]:
         """Split what one client hears so that no message outgrows what it would read."""
         results, answers = client.results, client.answers

@@ -12,7 +12,7 @@ that stayed behind with the old primary would let the command take effect twice.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 
 from pbactors import values
 from pbactors.errors import InvariantViolated, MalformedMessage
@@ -68,6 +68,7 @@ class Sessions:
         self.sessions_max = sessions_max
         self._sessions: OrderedDict[int, Session] = OrderedDict()
         self._by_token: dict[bytes, int] = {}
+        self._lent: set[int] = set()  # sessions that a snapshot has yet to read as they are
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -109,6 +110,9 @@ class Sessions:
             self._drop(session)
             return (session, number, b"")
         outcome = run(body)
+        if session in self._lent:
+            self._lent.discard(session)
+            entry = self._sessions[session] = entry.clone()
         entry.last = number
         entry.raise_floor(floor)
         entry.results[number] = outcome
@@ -131,26 +135,29 @@ class Sessions:
     # -- copies -------------------------------------------------------------------------------
 
     def snapshot(self, piece_bytes_max: int) -> Iterator[bytes]:
-        """Yield the table in pieces of about ``piece_bytes_max`` bytes.
+        """Yield the table, as it is at this call, in pieces of about ``piece_bytes_max`` bytes.
 
         A piece is a packed list of rows: ``(id, token, last, floor)`` begins a session,
-        ``(id, number, outcome)`` adds a result to it.
+        ``(id, number, outcome)`` adds a result to it. Operations may be executed meanwhile: they
+        change copies of the sessions that are lent to the snapshot.
         """
+        entries = list(self._sessions.items())
+        lent = self._lent = {session for session, _ in entries}
+        return self._pieces(entries, lent, piece_bytes_max)
+
+    def _pieces(
+        self, entries: list[tuple[int, Session]], lent: set[int], piece_bytes_max: int
+    ) -> Iterator[bytes]:
         rows: list[tuple[object, ...]] = []
         size = 0
-        for row, row_bytes in self._rows():
+        for row, row_bytes in _rows(entries):
             if rows and size + row_bytes > piece_bytes_max:
                 yield values.pack(rows)
                 rows, size = [], 0
             rows.append(row)
             size += row_bytes
+        lent.clear()
         yield values.pack(rows)
-
-    def _rows(self) -> Iterator[tuple[tuple[object, ...], int]]:
-        for session, entry in self._sessions.items():
-            yield (session, entry.token, entry.last, entry.floor), 48
-            for number, outcome in entry.results.items():
-                yield (session, number, outcome), 24 + len(outcome)
 
     def load(self, piece: bytes) -> None:
         """Add the rows of one piece.
@@ -186,3 +193,12 @@ class Sessions:
     def freeze(self) -> Hashable:
         """Return something hashable, equal exactly where behaviour is equal."""
         return tuple((session, entry.freeze()) for session, entry in self._sessions.items())
+
+
+def _rows(
+    entries: Iterable[tuple[int, Session]],
+) -> Iterator[tuple[tuple[object, ...], int]]:
+    for session, entry in entries:
+        yield (session, entry.token, entry.last, entry.floor), 48
+        for number, outcome in entry.results.items():
+            yield (session, number, outcome), 24 + len(outcome)

@@ -1,7 +1,8 @@
 """The replicated state: what primary and backup must have in common, and nothing else.
 
-It is the machine, the session table, the number of the last executed operation and its stamp. A
-transfer copies exactly this; equal histories make it equal on both copies.
+It is the machine, the session table, the number of the last executed operation, its stamp, and the
+chained digest of all results. A transfer copies exactly this; equal histories make it equal on both
+copies.
 """
 
 from __future__ import annotations
@@ -18,29 +19,41 @@ __all__ = ["ReplicatedState"]
 
 
 class ReplicatedState:
-    """Machine, session table, op number and stamp, changed by executing operations only.
+    """Machine, session table, op number, stamp and digest, changed by executing operations only.
+
+    Args:
+        machine: what is replicated.
+        sessions: the at-most-once table.
+        copy: tells this copy from others, for outcomes that never count as equal (R50, R52).
 
     Attributes:
         op: the last executed op number; 0 before any.
         stamp: the stamp of that operation; empty before any (R51).
+        digest: the chained digest of all outcomes up to it (R50).
     """
 
-    __slots__ = ("machine", "op", "sessions", "stamp")
+    __slots__ = ("_copy", "digest", "machine", "op", "sessions", "stamp")
 
-    def __init__(self, machine: Machine, sessions: Sessions) -> None:
+    def __init__(self, machine: Machine, sessions: Sessions, copy: bytes) -> None:
         self.machine = machine
         self.sessions = sessions
+        self._copy = copy
         self.op = 0
         self.stamp = b""
+        self.digest = 0
 
     def execute(self, stamp: bytes, operation: Operation) -> Result | None:
         """Execute the next operation; None where its session no longer stands."""
         op = self.op + 1
-        machine = self.machine
-        result = self.sessions.execute(op, operation, lambda body: machine.execute(op, stamp, body))
+        result = self.sessions.execute(op, operation, lambda body: self._run(op, stamp, body))
         self.op = op
         self.stamp = stamp
         return result
+
+    def _run(self, op: int, stamp: bytes, body: bytes) -> bytes:
+        outcome = self.machine.execute(op, stamp, body)
+        self.digest = self.machine.digest(self.digest, outcome, self._copy)
+        return outcome
 
     def query(self, query: Query) -> bytes:
         """Execute a query on the state as it is.
@@ -60,15 +73,23 @@ class ReplicatedState:
     # -- copies -------------------------------------------------------------------------------
 
     def snapshot(self, piece_bytes_max: int) -> Iterator[tuple[Section, bytes]]:
-        """Yield everything but op number and stamp, in bounded pieces."""
-        for body in self.sessions.snapshot(piece_bytes_max):
-            yield Section.SESSIONS, body
-        for body in self.machine.snapshot(piece_bytes_max):
-            yield Section.MACHINE, body
+        """Yield everything but op number, stamp and digest, in bounded pieces.
+
+        It is the state of the moment of this call. Where ``executes_during_snapshot`` says no,
+        nothing is executed while the iterator is in use.
+        """
+        sessions = self.sessions.snapshot(piece_bytes_max)
+        machine = self.machine.snapshot(piece_bytes_max)
+        return _in_sections(sessions, machine)
+
+    def executes_during_snapshot(self) -> bool:
+        """Tell whether a snapshot that is begun now stays that of this moment meanwhile (R33)."""
+        return self.machine.executes_during_snapshot()
 
     def blank(self) -> ReplicatedState:
         """Return an empty state of the same kind, to ``load`` a snapshot into."""
-        return ReplicatedState(self.machine.blank(), Sessions(self.sessions.sessions_max))
+        sessions = Sessions(self.sessions.sessions_max)
+        return ReplicatedState(self.machine.blank(), sessions, self._copy)
 
     def load(self, section: int, body: bytes) -> None:
         """Add one piece, in order.
@@ -83,18 +104,34 @@ class ReplicatedState:
         else:
             raise MalformedMessage(f"no section of the state: {section}")
 
-    def loaded(self, op: int, stamp: bytes) -> None:
+    def loaded(self, op: int, stamp: bytes, digest: int) -> None:
         """Finish loading: this is the state right after operation ``op``."""
         self.machine.loaded()
         self.op = op
         self.stamp = stamp
+        self.digest = digest
 
     def clone(self) -> ReplicatedState:
         """Return an independent copy."""
-        copy = ReplicatedState(self.machine.clone(), self.sessions.clone())
-        copy.op, copy.stamp = self.op, self.stamp
+        copy = ReplicatedState(self.machine.clone(), self.sessions.clone(), self._copy)
+        copy.op, copy.stamp, copy.digest = self.op, self.stamp, self.digest
         return copy
 
     def freeze(self) -> Hashable:
         """Return something hashable, equal exactly where behaviour is equal."""
+        return (self.digest, self.content())
+
+    def content(self) -> Hashable:
+        """Return something hashable, equal exactly where copies are equal in all but the digest,
+        which only speaks of them.
+        """
         return (self.op, self.stamp, self.sessions.freeze(), self.machine.freeze())
+
+
+def _in_sections(
+    sessions: Iterator[bytes], machine: Iterator[bytes]
+) -> Iterator[tuple[Section, bytes]]:
+    for body in sessions:
+        yield Section.SESSIONS, body
+    for body in machine:
+        yield Section.MACHINE, body

@@ -18,34 +18,53 @@ from pbactors.protocol.state import ReplicatedState
 
 __all__ = ["IncomingTransfer", "OutgoingTransfer"]
 
+PIECES_PER_FLUSH = 2
+"""So many new pieces at a time: making one takes about as long as everything else in a batch."""
+
 
 class OutgoingTransfer:
     """The primary's end: which pieces are under way.
 
-    Nothing is executed while it lasts, so the snapshot stays that of op number ``base``.
+    Args:
+        state: what is sent, as it is now.
+        attempt: tells this transfer from others in the same view.
+        pieces: of the state.
+        window: how many of them may be under way.
 
     Attributes:
-        attempt: tells this transfer from others in the same view.
+        attempt: as given.
         base: the last op number executed in the state that is sent.
+        stamp: the stamp of that operation.
+        digest: the chained digest of all results up to it.
     """
 
     def __init__(
-        self, state: ReplicatedState, attempt: int, piece_bytes_max: int, window: int
+        self,
+        state: ReplicatedState,
+        attempt: int,
+        pieces: Iterator[tuple[Section, bytes]],
+        window: int,
     ) -> None:
-        self._state = state
-        self._piece_bytes_max = piece_bytes_max
-        self._window = window
         self.attempt = attempt
         self.base = state.op
-        self._source = state.snapshot(piece_bytes_max)
-        self._ahead: tuple[Section, bytes] | None = next(self._source)
+        self.stamp = state.stamp
+        self.digest = state.digest
+        self._window = window
+        self._source = pieces
+        self._ahead: tuple[Section, bytes] | None = None
+        self._begun = False
         self._taken = 0
         self._unacknowledged: deque[tuple[int, Section, bytes, bool]] = deque()
         self._unsent = 0
 
     def next_pieces(self) -> Iterator[tuple[int, Section, bytes, bool]]:
         """Yield the pieces to send now: ``(index, section, body, last)``."""
-        while len(self._unacknowledged) < self._window and self._ahead is not None:
+        if not self._begun:
+            self._begun = True
+            self._ahead = next(self._source)
+        for _ in range(PIECES_PER_FLUSH):
+            if len(self._unacknowledged) == self._window or self._ahead is None:
+                break
             section, body = self._ahead
             self._ahead = next(self._source, None)
             self._unacknowledged.append((self._taken, section, body, self._ahead is None))
@@ -55,6 +74,12 @@ class OutgoingTransfer:
         self._unsent = 0
         for position in range(unsent, len(self._unacknowledged)):
             yield self._unacknowledged[position]
+
+    @property
+    def sends_own(self) -> bool:
+        """Whether the backup is only asked to go on with the state that it has (R45)."""
+        pieces = self._unacknowledged
+        return bool(pieces) and pieces[0][1] == Section.OWN
 
     @property
     def acknowledged(self) -> int:
@@ -71,19 +96,29 @@ class OutgoingTransfer:
         """Send everything unacknowledged once more."""
         self._unsent = len(self._unacknowledged)
 
-    def clone(self, state: ReplicatedState) -> OutgoingTransfer:
-        """Return an independent copy that reads from ``state``, an equal one."""
-        copy = OutgoingTransfer(state, self.attempt, self._piece_bytes_max, self._window)
-        for _ in range(self._taken):
-            copy._ahead = next(copy._source, None)
-        copy._taken = self._taken
+    def clone(self) -> OutgoingTransfer:
+        """Return an independent copy; both read the rest of the snapshot here and now, since the
+        state that it belongs to may go another way in each.
+        """
+        copy = object.__new__(OutgoingTransfer)
+        copy.__dict__.update(self.__dict__)
+        rest = self._rest()
+        copy._source = iter(rest)
         copy._unacknowledged = deque(self._unacknowledged)
-        copy._unsent = self._unsent
         return copy
+
+    def _rest(self) -> tuple[tuple[Section, bytes], ...]:
+        rest = tuple(self._source)
+        self._source = iter(rest)
+        return rest
 
     def freeze(self) -> Hashable:
         """Return something hashable, equal exactly where behaviour is equal."""
-        return (self.attempt, self.base, self._taken, len(self._unacknowledged), self._unsent)
+        return (
+            (self.attempt, self.base, self.stamp, self.digest, self._begun, self._ahead),
+            (self._taken, tuple(self._unacknowledged), self._unsent),
+            self._rest(),
+        )
 
 
 class IncomingTransfer:
@@ -117,7 +152,7 @@ class IncomingTransfer:
         self.received += 1
         if not piece.last:
             return None
-        self._state.loaded(piece.base, piece.stamp)
+        self._state.loaded(piece.base, piece.stamp, piece.digest)
         return self._state
 
     def clone(self) -> IncomingTransfer:

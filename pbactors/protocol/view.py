@@ -14,6 +14,7 @@ __all__ = [
     "FRESH",
     "INCARNATION_BYTES",
     "NO_VIEW",
+    "Cause",
     "Incarnation",
     "Member",
     "Role",
@@ -46,6 +47,20 @@ class Role(Enum):
     IDLE = "idle"
     VIEW_SERVER = "view_server"
     CLIENT = "client"
+
+
+class Cause(Enum):
+    """Why a view followed the one before."""
+
+    NEWCOMER = "newcomer"
+    KILLED = "killed"
+    FROZEN = "frozen"
+    SILENT = "silent"
+    RESTARTED = "restarted"
+    LEFT = "left"
+    SWITCHOVER = "switchover"
+    LINK_LOST = "link to backup lost"
+    DIVERGED = "diverged"
 
 
 class View(NamedTuple):

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from pbactors.protocol.core import Status
-from pbactors.protocol.messages import Message, Reason, Section
+from pbactors.protocol.messages import Message, Reason, Report, Section
 from pbactors.protocol.operations import Kind
 from pbactors.protocol.view import Member, View
 from pbactors.trace.bodies import call_in_words, outcome_in_words
@@ -114,6 +114,7 @@ _SHOW: Final[Mapping[str, Callable[[Any], object]]] = {
     "answers": _rows(_answer),
     "reason": lambda value: Reason(value).name.lower().replace("_", " "),
     "section": lambda value: Section(value).name.lower(),
+    "report": lambda value: Report(value).name.lower().replace("_", " "),
 }
 
 
@@ -130,7 +131,9 @@ def _listed(*lists: Iterable[str]) -> str:
 
 def _ping(shown: Mapping[str, Any]) -> str:
     filling = f", filling {shown['filling']}" if shown["filling"] else ""
-    return f"number {shown['number']}{filling} (sequence {shown['sequence']})"
+    report = f", {shown['report']}" if shown["report"] != "none" else ""
+    leaving = ", leaving" if shown["leaving"] else ""
+    return f"number {shown['number']}{filling}{report}{leaving} (sequence {shown['sequence']})"
 
 
 def _view_reply(shown: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from pbactors.protocol.messages import Moments
+from pbactors.protocol.tool_messages import Moments
 from pbactors.protocol.view import FRESH, Incarnation
 from pbactors.trace.file import from_line
 from pbactors.trace.moments import Moment, Sort

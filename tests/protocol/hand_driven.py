@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pbactors.config import Timing
 from pbactors.protocol.core import Address, Effect, Outbox, Persist, Send, Timer
-from pbactors.protocol.messages import GetView, Message, Ping, ViewReply
-from pbactors.protocol.view import NO_VIEW, Member, View, ViewRecord, invalid_successor
+from pbactors.protocol.messages import GetView, Message, Ping, Report, ViewReply
+from pbactors.protocol.view import FRESH, NO_VIEW, Member, View, ViewRecord, invalid_successor
 from pbactors.protocol.view_service import ViewService
 
 from .network import CLUSTER, CONTRACT, VIEW, incarnation
@@ -68,13 +68,22 @@ class Servers:
         """Let a server lose its memory; it does not ping yet."""
         self.lives[name] = self.lives.get(name, 0) + 1
 
-    def ping(self, name: str, number: int | None = None, filling: int = 0) -> Named:
+    def ping(
+        self,
+        name: str,
+        number: int | None = None,
+        filling: int = 0,
+        report: Report = Report.NONE,
+        leaving: bool = False,
+    ) -> Named:
         """Ping once; 0 from a server that has operated in a view is a restart.
 
         Args:
             name: who pings.
             number: the view it operates in; the current one if not given.
             filling: the view whose backup it is filling.
+            report: what it says of the current backup.
+            leaving: whether it is about to end.
         """
         if number is None:
             number = self.core.view.number
@@ -84,7 +93,10 @@ class Servers:
         if number:
             self.operated.add(member)
         self.sequences[member] = self.sequences.get(member, 0) + 1
-        self.say(member, Ping(number, self.sequences[member], filling, CONTRACT))
+        backup = self.core.view.backup
+        about = backup.incarnation if report and backup is not None else FRESH
+        sequence = self.sequences[member]
+        self.say(member, Ping(number, sequence, filling, CONTRACT, report, about, leaving))
         return self.view
 
     def say(self, member: Member, message: Message, cluster: bytes = CLUSTER) -> list[Effect]:

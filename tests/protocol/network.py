@@ -86,6 +86,7 @@ class Network:
         machine: the class that is replicated.
         limits: bounds.
         publishes: whether anybody hears what the view server publishes; without it they ask.
+        min_copies: as in the topology.
     """
 
     def __init__(
@@ -95,14 +96,18 @@ class Network:
         machine: type[StateMachine] = KeyValueStore,
         limits: Limits | None = None,
         publishes: bool = False,
+        min_copies: int = 1,
     ) -> None:
         self.publishes = publishes
         self.timing = Timing(dead_pings=dead_pings)
         self.limits = limits or Limits()
         self.names = list(replicas)
-        self.ensemble = Ensemble(machine, self.names, self.timing, self.limits)
+        self.ensemble = Ensemble(
+            machine, self.names, self.timing, self.limits, min_copies=min_copies
+        )
         self.nodes: dict[str, Node] = {}
         self.in_flight: list[Packet] = []
+        self.sent: list[Message] = []
         self.record = self.ensemble.first_record()
         self.records = [self.record]
         self.answered = Answered(0, b"")
@@ -252,6 +257,7 @@ class Network:
     def _send(self, name: str, core: Core, target: effects.Target, message: Message) -> None:
         if isinstance(message, Reply) and isinstance(core, Replica):
             self.answered = max(self.answered, Answered(core.state.op, core.state.stamp))
+        self.sent.append(message)
         self.inject(name, target if isinstance(target, str) else target.route.decode(), message)
 
     def inject(self, source: str, target: str, message: Message) -> Packet:
@@ -272,10 +278,14 @@ class Network:
             self.in_flight.remove(packet)
         if packet.target not in self.nodes or (packet.source, packet.target) in self.cut:
             return
+        self.delivered[packet.target, type(packet.message)] += 1
+        self.act(packet.target, self.step_of(packet))
+
+    def step_of(self, packet: Packet) -> Step:
+        """Return the step that hands over a packet."""
         header, message = wire.decode(packet.body)
         source = Address(header.node, header.incarnation, header.cluster, packet.route)
-        self.delivered[packet.target, type(message)] += 1
-        self.act(packet.target, lambda core, out: core.on_message(source, message, out))
+        return lambda core, out: core.on_message(source, message, out)
 
     def deliver_next(
         self,

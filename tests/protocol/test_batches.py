@@ -156,7 +156,7 @@ def run(limits: Limits, inputs: list[tuple[str, Message]], seed: int) -> Outcome
     """Run one partition with a constant stamp."""
     batched = Batched(limits, inputs, Random(seed))
     primary = batched.network.role("a")
-    primary._stamps = lambda last: b"s" * 16  # type: ignore[union-attr]
+    primary._log._stamps = lambda last: b"s" * 16  # type: ignore[union-attr]
     return batched.run()
 
 

@@ -11,9 +11,10 @@ from pbactors.config import Limits
 from pbactors.protocol.backup import Backup
 from pbactors.protocol.client import Client
 from pbactors.protocol.core import Address, Core, Outbox, Slept, Timer
-from pbactors.protocol.messages import Abandon, Piece
+from pbactors.protocol.messages import Piece
 from pbactors.protocol.primary import Primary
 from pbactors.protocol.replica import Replica
+from pbactors.protocol.tool_messages import Abandon
 
 from .network import CLUSTER, Network, Step, call_step, incarnation
 from .schedules import Schedule

@@ -238,7 +238,7 @@ def test_R19_a_primary_rejects_forwards() -> None:
     network.drop(Forward)
     target = network.replicas["a"].member.incarnation
     network.inject("b", "a", replace(forward, target=target))
-    network.inject("b", "a", Piece(2, target, 9, 0, b"", 9, 0, True, 0, b""))
+    network.inject("b", "a", Piece(2, target, 9, 0, b"", 0, 9, 0, True, 0, b""))
     before = network.replicas["a"].state.freeze()
     network.settle()
     assert network.replicas["a"].state.freeze() == before

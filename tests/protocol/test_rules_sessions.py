@@ -334,7 +334,10 @@ def test_R37_a_delayed_echo_of_another_view_answers_nothing() -> None:
     """“the backup echoes the highest it has seen only while its own view is i.” “After any view
     change unanswered queries start again.”
     """
-    network = Raw().network
+    network = Network(min_copies=2)  # so that it does not answer alone while it fills c
+    network.form("a", "b")
+    network.start_client("x")
+    network.settle()
     for _ in range(20):  # so that confirm numbers of this view are far above those of the next
         network.do("x", "get", "k")
     read = network.call("x", "get", "k")

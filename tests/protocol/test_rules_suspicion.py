@@ -22,9 +22,9 @@ from pbactors.protocol.core import (
     SuspicionVoid,
     Timer,
 )
+from pbactors.protocol.liveness import SUSPECT_CHECKS, TROUBLE_CHECKS
 from pbactors.protocol.messages import ViewReply
 from pbactors.protocol.view import View
-from pbactors.protocol.view_service import SUSPECT_CHECKS, TROUBLE_CHECKS
 
 from .hand_driven import Servers, named
 from .network import VIEW, Network

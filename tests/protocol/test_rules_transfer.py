@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from pbactors.config import Limits
 from pbactors.machines.state_machine import StateMachine, command, query
 from pbactors.protocol.backup import Backup
@@ -67,7 +69,10 @@ def test_R20_a_command_that_comes_while_filling_is_wholly_behind_the_state() -> 
     recruit(network, "b")
     call = network.call("x", "append", "key 0", "!")
     network.deliver_next(Request)
-    assert not network.waiting((Reply, Forward))  # it serves nobody while it fills
+    assert not network.waiting(Forward)  # it waits in the log, although it is answered (R33)
+    network.settle(hold=lambda packet: isinstance(packet.message, Forward))
+    assert installed(network, "b")
+    assert not equal(network, "a", "b")
     network.settle()
     assert network.result(call) == "v" * 20 + "!"
     assert equal(network, "a", "b")
@@ -344,10 +349,12 @@ class Stubborn(StateMachine):
         self.count = piece
 
 
-def test_R25_a_state_that_cannot_be_copied_leaves_the_primary_stuck_but_alive() -> None:
-    """The primary keeps the state, serves nobody, never acknowledges the view, and says why; when
-    the backup is gone it serves again (R35).
-    """
+def refuse(_: Stubborn) -> object:
+    raise ValueError("below zero")
+
+
+def test_R33_a_state_that_cannot_be_copied_is_served_alone() -> None:
+    """The primary keeps the state, never acknowledges the view, answers alone, and says why."""
     network = Network(machine=Stubborn)
     network.form("a")
     network.start_client("x")
@@ -356,6 +363,33 @@ def test_R25_a_state_that_cannot_be_copied_leaves_the_primary_stuck_but_alive() 
     network.start("b")
     network.ping("a", "b")
     primary = network.replicas["a"]
+    assert "serving alone" in primary.status().state
+    assert "below zero" in primary.status().state
+    assert primary.status().copies == 1
+    assert network.do("x", "get") == -1
+    assert primary.operating == 1
+    network.stop("b")
+    network.checks(2, "a")
+    network.ping("a")
+    assert network.view == ("a", None, 3)
+    assert network.do("x", "get") == -1
+
+
+def test_R25_a_state_that_cannot_be_copied_leaves_the_primary_stuck_but_alive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where an answer needs two copies it serves nobody, and says why; nothing is lost."""
+    network = Network(machine=Stubborn, min_copies=2)
+    network.form("a", "b")
+    network.start_client("x")
+    network.settle()
+    assert network.do("x", "put", 1) == 1
+    network.stop("b")
+    monkeypatch.setattr(Stubborn, "snapshot_pieces", refuse)
+    network.checks(2, "a")
+    network.start("c")
+    network.ping("a", "c")
+    primary = network.replicas["a"]
     assert primary.status().stuck
     assert "below zero" in primary.status().state
     read = network.call("x", "get")
@@ -363,16 +397,9 @@ def test_R25_a_state_that_cannot_be_copied_leaves_the_primary_stuck_but_alive() 
         network.insist("x")
         network.resend("a")
         network.ping("a")
-    assert primary.operating == 1
+    assert primary.operating == 3
     assert read not in network.outcomes
     assert "cannot be copied" in network.client("x").refusal  # so that the caller can be told
-    network.stop("b")
-    network.checks(2, "a")
-    network.ping("a")
-    assert network.view == ("a", None, 3)
-    network.insist("x")
-    assert network.result(read) == -1
-    assert not primary.status().stuck
 
 
 def test_R21_sessions_come_before_the_machine() -> None:

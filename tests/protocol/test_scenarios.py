@@ -97,7 +97,9 @@ def test_S4_backup_dies_idle_server_recruited() -> None:
     assert network.view == ("a", "c", 3)
     network.ping("a", "c")
     assert network.result(call) == "12"
-    assert network.copies[call] == 2
+    assert network.copies[call] == 1  # while c was being filled (R33)
+    network.do("x", "append", "k", "3")
+    assert network.copies[call + 1] == 2
 
 
 def test_S5_stays_where_the_new_backup_is_not_filled() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pbactors.protocol.messages import Moments
+from pbactors.protocol.tool_messages import Moments
 from pbactors.trace import Sort
 from pbactors.trace.tape import SILENT_MS, Tape
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pbactors.protocol.core import Slept, Timer
-from pbactors.protocol.messages import REGISTRY, Message
+from pbactors.protocol.message import REGISTRY
+from pbactors.protocol.messages import Message
 from tests.protocol.network import VIEW, Packet
 from tests.transcripts.recorded import Recorded
 
