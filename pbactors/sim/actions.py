@@ -26,6 +26,7 @@ class Fault(Enum):
     ISOLATION = "isolation"
     HALVES = "partition into halves"
     STRANDED = "node cut off together with a client"
+    PAIR_CUT = "cut between primary and backup"
     BRIDGE = "partition with a bridge"
     VIEW_SERVER_CUT = "view server cut off"
     CLOGS = "clogged links"
@@ -33,6 +34,9 @@ class Fault(Enum):
     VIEW_SERVER_TORN_CRASH = "view server crash in the middle of an outbox"
     VIEW_SERVER_PAUSE = "view server pause"
     FALSE_SUSPICION = "false suspicion"
+    DIVERGENCE = "divergence"
+    DEPARTURE = "departure in peace"
+    SWITCHOVER = "switchover"
     STORE_FAILURE = "failing view store"
     CLIENT_CRASH = "client crash"
     CLIENT_LEAVES = "client closes its session"
@@ -70,6 +74,8 @@ _ON_NODES = frozenset(
         Fault.SECOND_LIFE,
         Fault.FREEZE,
         Fault.FALSE_SUSPICION,
+        Fault.DEPARTURE,
+        Fault.SWITCHOVER,
         Fault.ISOLATION,
         Fault.STRANDED,
         Fault.VIEW_SERVER_CUT,

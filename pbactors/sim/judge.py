@@ -8,17 +8,13 @@ part of the history or is thrown away with the state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from pbactors.protocol.backup import Backup
-from pbactors.protocol.core import Core
-from pbactors.protocol.invariants import INVARIANTS, World, promotes_the_gone
+from pbactors.protocol.invariants import INVARIANTS, World
 from pbactors.protocol.messages import Reply
 from pbactors.protocol.operations import Kind
 from pbactors.protocol.primary import Primary
 from pbactors.protocol.replica import Replica
-from pbactors.protocol.view import Incarnation, ViewRecord
-from pbactors.protocol.view_service import ViewService
+from pbactors.protocol.view import Member
 from pbactors.sim.process import Process
 from pbactors.sim.violation import Violation
 from pbactors.sim.watched import Executed, WatchedState
@@ -43,26 +39,24 @@ class Judge:
 
     Args:
         world: what invariants look at.
-        dead_pings: after so many silent ping checks a server is dead.
+        min_copies: how many copies of the state an answer needs.
 
     Attributes:
         log: the committed operations, in order.
         places: the op number of every command that had an effect, by session and request number.
     """
 
-    def __init__(self, world: World, dead_pings: int) -> None:
+    def __init__(self, world: World, min_copies: int) -> None:
         self._world = world
-        self._dead_pings = dead_pings
-        self._silent: dict[str, int] = {}  # by node: ping checks since its last ping
-        self._newest: dict[str, tuple[Incarnation, int]] = {}  # by node: its newest ping
-        self._without_news: dict[str, int] = {}  # by node: ping checks since that
-        self._unproven: dict[str, set[str]] = {}  # by a node in doubt: who has not pinged since
+        self._min_copies = min_copies
+        self._corrupted: dict[int, int] = {}  # by view: from which op number on results differ
         self.log: list[Executed] = []
         self.places: dict[tuple[int, int], int] = {}
         self._last_numbers: dict[int, int] = {}
         self._tokens: dict[int, bytes] = {}
         self._backups: dict[int, WatchedState] = {}  # by view: the state its backup installed
         self._acting: Replica | None = None
+        self._pinged: dict[Member | None, int] = {}  # by member: the highest number it has pinged
         self._even = 0  # commits after which primary and backup have executed the same
         self._compares = False
 
@@ -118,8 +112,12 @@ class Judge:
         self.places[session, number] = op
 
     def _hold_against_backup(self, role: Primary, op: int, what: Executed) -> None:
-        """R16: what the primary executes, its backup has executed before, and alike."""
+        """R16: what the primary executes, its backup has executed before, and alike; except while
+        it has never pinged the number of its view (R33).
+        """
         if role.view.backup is None:
+            return
+        if self._pinged.get(role.view.primary, 0) < role.view.number and self._min_copies == 1:
             return
         state = self._backups.get(role.view.number)
         if state is None or state.op < op:
@@ -218,6 +216,11 @@ class Judge:
                     )
                 continue
             op = self.places.get((session, number))
+            if reply.copies == 2 and op and op > self._corrupted.get(reply.view, op):
+                raise Violation(
+                    f"R50: operation {op} is answered in view {reply.view}, whose backup has come "
+                    f"to other results after operation {self._corrupted[reply.view]}"
+                )
             if op is None:
                 raise Violation(
                     f"R16: request {number} of session {session} is answered, but not committed"
@@ -229,80 +232,13 @@ class Judge:
                     f"operation {op} came to {result}"
                 )
 
-    def stored(self, before: ViewRecord, core: Core | None) -> None:
-        """The view server has stored a record: hold it against the one ``before``.
+    def pings(self, member: Member, number: int) -> None:
+        """A replica says in which view it operates, whoever hears it."""
+        self._pinged[member] = max(number, self._pinged.get(member, 0))
 
-        Args:
-            before: the record that stood until now.
-            core: the view server's, if it knows no more than when it decided.
-        """
-        reason = INVARIANTS["one_history"](_LastTwo(self._world, before))
-        if reason is None and isinstance(core, ViewService):
-            reason = promotes_the_gone(before, self._world.record, core)
-            reason = reason or self._refuse_backup(before)
-            reason = reason or self._refuse_promotion(before) or self._refuse_haste(before)
-        if reason is not None:
-            raise Violation(f"one_history: {reason}")
-
-    def _refuse_backup(self, before: ViewRecord) -> str | None:
-        """R8: only servers that are alive now may be chosen, by a count of our own."""
-        chosen = self._world.record.view.backup
-        if chosen is None or chosen in before.view.members():
-            return None
-        silent = self._silent.get(chosen.name, 0)
-        if silent <= self._dead_pings:
-            return None
-        return f"R8: {chosen.name} is chosen as backup, and was silent for {silent} ping checks"
-
-    def _refuse_promotion(self, before: ViewRecord) -> str | None:
-        """R49: where a suspicion condemned the primary, its backup has pinged since."""
-        after, former = self._world.record.view, before.view.primary
-        if former is None or after.primary is None or after.primary == former:
-            return None
-        hasty = self._without_news.get(former.name, 0) < self._dead_pings
-        if hasty and after.primary.name in self._unproven.get(former.name, ()):
-            return f"R49: {after.primary.name} is promoted on a suspicion, and was not heard since"
-        return None
-
-    def _refuse_haste(self, before: ViewRecord) -> str | None:
-        """R9, R49: who is given up was silent for long, or is in doubt, or lives no more."""
-        for member in before.view.members():
-            if member in self._world.record.view.members():
-                continue
-            silent = self._without_news.get(member.name, self._dead_pings)
-            if (
-                silent < self._dead_pings
-                and member.name not in self._unproven
-                and self._newest.get(member.name, (b"", 0))[0] == member.incarnation
-            ):
-                return f"R49: {member.name} is given up, and was silent for {silent} ping checks"
-        return None
-
-    def pinged(self, name: str, incarnation: Incarnation, sequence: int) -> None:
-        """The view server was handed a ping."""
-        self._silent[name] = 0
-        if (incarnation, sequence) > self._newest.get(name, (b"", 0)):
-            self._newest[name] = (incarnation, sequence)
-            self._without_news[name] = 0
-            self._unproven.pop(name, None)
-            for unproven in self._unproven.values():
-                unproven.discard(name)
-
-    def view_server_started(self) -> None:
-        """To a view server that starts every ping is news, and nobody is in doubt."""
-        self._newest.clear()
-        self._unproven.clear()
-
-    def doubted(self, name: str) -> None:
-        """The view server's connection to a node is lost, it seems."""
-        self._unproven.setdefault(name, set(self._silent))
-
-    def checked(self) -> None:
-        """The view server was told to check pings."""
-        for name in self._silent:
-            self._silent[name] += 1
-        for name in self._without_news:
-            self._without_news[name] += 1
+    def corrupted(self, view: int, op: int) -> None:
+        """The backup of a view has other results from here on, as far as its digest says (R50)."""
+        self._corrupted.setdefault(view, op)
 
     def check(self) -> None:
         """Check the invariants over all replicas."""
@@ -320,14 +256,3 @@ class Judge:
         reason = INVARIANTS[name](self._world)
         if reason is not None:
             raise Violation(f"{name}: {reason}")
-
-
-class _LastTwo:
-    """A world with only the last step of its history of views: what was before is judged."""
-
-    def __init__(self, world: World, before: ViewRecord) -> None:
-        self.record = world.record
-        self.records = (before, world.record)
-        self.replicas: Mapping[str, Replica] = world.replicas
-        self.answered = world.answered
-        self.view_server_runs = world.view_server_runs

@@ -7,6 +7,10 @@ from random import Random
 from typing import ClassVar
 
 from pbactors.ensemble import VIEW_SERVER
+from pbactors.protocol.backup import Backup
+from pbactors.protocol.core import Leave
+from pbactors.protocol.replica import Replica
+from pbactors.protocol.tool_messages import SwitchOver
 from pbactors.protocol.view import Member
 from pbactors.sim.actions import Action, Fault
 from pbactors.sim.callers import Callers
@@ -16,6 +20,9 @@ from pbactors.sim.world import World
 from pbactors.trace import Sort
 
 __all__ = ["Nemesis"]
+
+_LOOK_MS = 3.0
+"""How often a supervisor looks whether a process may end."""
 
 
 class Nemesis:
@@ -276,6 +283,53 @@ class Nemesis:
         self._world.lose_connection(name)
         return name
 
+    # -- planned work, and copies that differ -------------------------------------------------
+
+    def _cut_pair(self, action: Action, random: Random) -> str:
+        """Only the link between primary and backup (R43)."""
+        names = [member.name for member in self._world.view.members()]
+        if len(names) < 2:
+            return ""
+        self._cut(action, _between(names[:1], names[1:]))
+        return " and ".join(names)
+
+    def _switch_over(self, action: Action, random: Random) -> str:
+        """An operator wants another primary (R44)."""
+        name = random.choice(("", self._name(action)))
+        self._world.ask(VIEW_SERVER, SwitchOver(name))
+        return name or "to the backup"
+
+    def _depart(self, action: Action, random: Random) -> str:
+        """A node is to end in peace; it ends when it may, or when its time is over (R44)."""
+        process = self._whom(action)
+        if process is None or process.former or not self._spares(process):
+            return ""
+        self._world.signal(process, Leave())
+        self._departing(action, process, self._world.agenda.now_ms + action.lasts_ms)
+        return process.name
+
+    def _departing(self, action: Action, process: Process, until_ms: float) -> None:
+        if self._ended or not process.alive:
+            return
+        over = process.left or self._world.agenda.now_ms >= until_ms
+        if over and self._spares(process):
+            self._world.crash(process)
+            self._later(action, self._restart, process.name)
+        else:
+            self._world.agenda.after(_LOOK_MS, self._departing, action, process, until_ms)
+
+    def _diverge(self, action: Action, random: Random) -> str:
+        """The backup's results are no longer the primary's, as far as its digest tells (R50)."""
+        process = self._member(self._world.view.backup)
+        if process is None or process.frozen or self._world.plan.min_copies == 2:
+            return ""
+        role = process.core.role if isinstance(process.core, Replica) else None
+        if not isinstance(role, Backup) or not role.installed:
+            return ""
+        role.state.digest ^= 1 + action.choice  # no two of them cancel out
+        self._world.judge.corrupted(role.view.number, role.state.op)
+        return process.name
+
     def _fail_store(self, action: Action, random: Random) -> str:
         if self._world.newest(VIEW_SERVER) is None:
             return ""
@@ -306,6 +360,7 @@ class Nemesis:
         Fault.ISOLATION: _isolate,
         Fault.HALVES: _halve,
         Fault.STRANDED: _strand,
+        Fault.PAIR_CUT: _cut_pair,
         Fault.BRIDGE: _bridge,
         Fault.VIEW_SERVER_CUT: _cut_view_server,
         Fault.CLOGS: _clog,
@@ -313,6 +368,9 @@ class Nemesis:
         Fault.VIEW_SERVER_TORN_CRASH: _crash_view_server,
         Fault.VIEW_SERVER_PAUSE: _pause_view_server,
         Fault.FALSE_SUSPICION: _suspect,
+        Fault.DIVERGENCE: _diverge,
+        Fault.DEPARTURE: _depart,
+        Fault.SWITCHOVER: _switch_over,
         Fault.STORE_FAILURE: _fail_store,
         Fault.CLIENT_CRASH: _crash_client,
         Fault.CLIENT_LEAVES: _leave_client,

@@ -48,6 +48,7 @@ class Plan:
         actions: what the nemesis does.
         timing: of the cluster.
         limits: of the cluster.
+        min_copies: how many copies of the state an answer needs; 2 only with a replica to spare.
     """
 
     seed: int
@@ -63,6 +64,7 @@ class Plan:
     actions: tuple[Action, ...]
     timing: Timing
     limits: Limits
+    min_copies: int
 
     @classmethod
     def draw(cls, seed: int, operations: int = OPERATIONS) -> Plan:
@@ -76,9 +78,10 @@ class Plan:
         timing = _draw_timing(random)
         dead_ms = timing.dead_interval_ms
         horizon_ms = max(round(operations * random.uniform(0.8, 2.4)), 4 * dead_ms)
+        replicas = random.choice((2, 3, 3, 3, REPLICAS_MAX))
         return cls(
             seed=seed,
-            replicas=random.choice((2, 3, 3, 3, REPLICAS_MAX)),
+            replicas=replicas,
             clients=random.randint(2, CLIENTS_MAX),
             operations=operations,
             horizon_ms=horizon_ms,
@@ -90,6 +93,7 @@ class Plan:
             actions=draw_actions(random, horizon_ms, dead_ms),
             timing=timing,
             limits=_draw_limits(random),
+            min_copies=random.choice((1, 1, 1, 2)) if replicas > 2 else 1,
         )
 
     def changed(self, text: str) -> Plan:
@@ -114,6 +118,8 @@ class Plan:
         changes: dict[str, Any] = {}
         if name in _NUMBERS:
             changes[name] = _number(name, value, 1)
+            if name == "replicas" and changes[name] < 3:
+                changes["min_copies"] = 1  # two copies want a replica to spare
             return replace(self, **changes)
         if name in SWITCHES:
             if value not in ("0", "1"):
@@ -176,7 +182,8 @@ class Plan:
             f"dead after {self.timing.dead_interval_ms} ms, latency {self.latency_ms:g} ms"
             + (", the last copy may be lost" if self.ruthless else "")
             + (", the state is lost at the end" if self.ending else "")
-            + (", primary or backup dies at the end" if self.absence else ""),
+            + (", primary or backup dies at the end" if self.absence else "")
+            + (", an answer needs two copies" if self.min_copies == 2 else ""),
             f"  mix      {mix or 'nothing goes wrong with messages and timers'}",
             f"  limits   {limits or 'as by default'}",
             *(f"  action   {action}" for action in self.actions),
@@ -192,6 +199,7 @@ def _draw_timing(random: Random) -> Timing:
         resend_interval_ms=random.choice((15, 30, 45)),
         client_resend_ms=client_resend_ms,
         client_resend_max_ms=client_resend_ms * random.choice((1, 2, 4)),
+        link_loss_ms=random.choice((30, 60, 120, 300)),
     )
 
 
@@ -206,6 +214,7 @@ def _draw_limits(random: Random) -> Limits:
         forwards_in_flight_max=random.choice((1, 2, 2, 8)),
         snapshot_piece_bytes_max=random.choice((100, 250, 600, 2000, 60_000)),
         pieces_in_flight_max=random.choice((1, 2, 2, 8)),
+        catch_up_bytes_max=random.choice((100, 1000, 10_000_000)),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from pbactors.protocol.core import Core, Timer
+from pbactors.protocol.core import Core, Signal, Timer
 from pbactors.sim.network import Packet
 
 __all__ = ["CallGiven", "Process"]
@@ -27,7 +27,9 @@ class Process:
         waking: whether what has arrived is to be handed over soon.
         former: whether another life of the same name has begun beside it.
         torn: whether it crashes in the middle of its next outbox.
+        left: whether it has said that it may end in peace.
         inbox: what has arrived and is not handed over yet.
+        signals: what its driver has noticed meanwhile.
         due: timers that fired meanwhile.
         timers: pending timers, each with the number of its setting.
         seen: what the judge saw of it last.
@@ -40,11 +42,13 @@ class Process:
         "former",
         "frozen",
         "inbox",
+        "left",
         "life",
         "name",
         "random",
         "route",
         "seen",
+        "signals",
         "timers",
         "torn",
         "waking",
@@ -57,8 +61,9 @@ class Process:
         self.core = core
         self.random = random
         self.alive = True
-        self.frozen = self.waking = self.former = self.torn = False
+        self.frozen = self.waking = self.former = self.torn = self.left = False
         self.inbox: list[Packet | CallGiven] = []
+        self.signals: list[Signal] = []
         self.due: dict[Timer, None] = {}
         self.timers: dict[Timer, int] = {}
         self.seen: tuple[object, ...] = ()

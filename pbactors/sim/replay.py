@@ -53,8 +53,8 @@ def refuse_history(
                 outcome = alone.execute(place, stamp, body)
                 if outcome != what.result[2]:
                     return (
-                        f"R26: operation {place} came to {what.result[2]!r}; executed alone it "
-                        f"comes to {outcome!r}: the class is not deterministic"
+                        f"R26: operation {place} was {what}; executed alone it comes to "
+                        f"{outcome!r}: the class is not deterministic"
                     )
         looking = [made for made in looking if made.until >= place] + opening[place]
         known: dict[bytes, bytes] = {}

@@ -54,8 +54,8 @@ class WatchedState(ReplicatedState):
 
     __slots__ = ("_told", "tail")
 
-    def __init__(self, machine: Machine, sessions: Sessions, told: Told) -> None:
-        super().__init__(machine, sessions)
+    def __init__(self, machine: Machine, sessions: Sessions, copy: bytes, told: Told) -> None:
+        super().__init__(machine, sessions, copy)
         self._told = told
         self.tail: dict[int, Executed] = {}
 
@@ -68,10 +68,12 @@ class WatchedState(ReplicatedState):
     def blank(self) -> WatchedState:
         """Return an empty state of the same kind, which is watched too."""
         blank = super().blank()
-        return WatchedState(blank.machine, blank.sessions, self._told)
+        return WatchedState(blank.machine, blank.sessions, self._copy, self._told)
 
 
 def watch(replica: Replica, told: Told) -> None:
     """Watch a replica that has not started yet."""
     state = replica.state
-    replica.role.state = WatchedState(state.machine, state.sessions, told)
+    replica.role.state = WatchedState(
+        state.machine, state.sessions, replica.member.incarnation, told
+    )

@@ -7,6 +7,7 @@ message passes the real wire codec. After every step the judge looks at it.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from random import Random
 from zlib import crc32
 
@@ -21,6 +22,7 @@ from pbactors.protocol.core import (
     Core,
     Effect,
     Emit,
+    Left,
     Outbox,
     Persist,
     Publish,
@@ -34,8 +36,10 @@ from pbactors.protocol.core import (
 )
 from pbactors.protocol.invariants import Answered
 from pbactors.protocol.messages import Message, Ping, Reply, Request
-from pbactors.protocol.replica import Replica
-from pbactors.protocol.view import View, ViewRecord
+from pbactors.protocol.replica import Idle, Replica
+from pbactors.protocol.tool_messages import SwitchOver
+from pbactors.protocol.view import Member, View, ViewRecord
+from pbactors.protocol.view_service import ViewService
 from pbactors.sim.agenda import Agenda
 from pbactors.sim.client_side import ClientSide
 from pbactors.sim.clock import Clock
@@ -45,6 +49,7 @@ from pbactors.sim.plan import Plan
 from pbactors.sim.process import CallGiven, Process
 from pbactors.sim.recorder import Recorder
 from pbactors.sim.timers import Timers
+from pbactors.sim.view_judge import ViewJudge
 from pbactors.sim.violation import Violation
 from pbactors.sim.watched import watch
 from pbactors.trace import Sort
@@ -57,6 +62,9 @@ _NOTICED_MS = 5.0
 """A crash shows at the other end of a connection within so long, mostly."""
 
 _KNOWN_MAX = 1000
+
+OPERATOR = "operator"
+"""Whose messages come over no link."""
 
 
 class World:
@@ -91,14 +99,17 @@ class World:
         self.names = tuple(REPLICAS[: plan.replicas])
         self.lives: dict[str, list[Process]] = {}
         self.replicas: dict[str, Replica] = {}
-        self.judge = Judge(self, plan.timing.dead_pings)
+        self.judge = Judge(self, plan.min_copies)
+        self.view_judge = ViewJudge(self, plan.timing.dead_pings)
         self.clients = ClientSide()
         self.recorder = recorder
         self.digest = 0
         self.answered = Answered(0, b"")
         self.views = 0
         self.store_fails = False
-        self._ensemble = Ensemble(machine, self.names, plan.timing, plan.limits)
+        self._ensemble = Ensemble(
+            machine, self.names, plan.timing, plan.limits, min_copies=plan.min_copies
+        )
         self.record = self._ensemble.first_record()
         self._machine = machine
         self._routes: dict[bytes, Process] = {}
@@ -130,7 +141,7 @@ class World:
 
     def start_view_server(self) -> None:
         """Start the view server from what is stored."""
-        self.judge.view_server_started()
+        self.view_judge.started()
         self._lives += 1
         core = self._ensemble.view_service(incarnation(self._lives), self.record)
         self._begin(VIEW_SERVER, core)
@@ -144,7 +155,14 @@ class World:
         self._lives += 1
         plan = self.plan
         stamps = Clock(self.agenda, Random(f"{plan.seed}/clock/{name}/{self._lives}"))
-        ensemble = Ensemble(self._machine, self.names, plan.timing, plan.limits, stamps)
+        ensemble = Ensemble(
+            self._machine,
+            self.names,
+            plan.timing,
+            plan.limits,
+            stamps,
+            min_copies=plan.min_copies,
+        )
         core = ensemble.replica(name, incarnation(self._lives))
         watch(core, self.judge.executed)
         self.replicas[name] = core
@@ -199,11 +217,27 @@ class World:
         if view_server is None:
             return
         signal = ConnectionLost(name)
-        self.judge.doubted(name)
         if self.recorder is not None:
             self.recorder.note(self, VIEW_SERVER, Sort.SIGNAL, str(signal))
-        if not (view_server.frozen or view_server.waking):
-            self.run(view_server, (), (signal,))
+        self.signal(view_server, signal)
+
+    def signal(self, process: Process, signal: Signal) -> None:
+        """Give a process a signal: at once, or when it wakes."""
+        if process.frozen or process.waking:
+            process.signals.append(signal)
+        else:
+            self.run(process, (), (signal,))
+
+    def ask(self, target: str, message: Message) -> None:
+        """Send a node a message from an operator's tool; its answer goes nowhere."""
+        self._packets += 1
+        body = wire.encode(self.record.cluster, Member("", incarnation(0)), message)
+        packet = Packet((OPERATOR, target), b"", OPERATOR.encode(), body, self._packets)
+        if self.recorder is not None:
+            self.recorder.note(self, target, Sort.FAULT, f"an operator asks: {message}")
+        process = self.newest(target)
+        if process is not None:
+            self.give(process, packet)
 
     def newest(self, name: str) -> Process | None:
         """Return the newest running life of a name."""
@@ -260,9 +294,12 @@ class World:
     def hand_over(self, process: Process, slept: bool = False) -> None:
         """Hand over all that has arrived, and then the timers that are due."""
         items, process.inbox = process.inbox, []
+        signals, process.signals = process.signals, []
         due, process.due = process.due, {}
-        if items or due or slept:
-            self.run(process, items, (Slept(),) if slept else (), tuple(due))
+        if slept:
+            signals.insert(0, Slept())
+        if items or signals or due:
+            self.run(process, items, signals, tuple(due))
 
     def _fired(self, process: Process, timer: Timer) -> None:
         if process.frozen or process.waking:
@@ -276,7 +313,7 @@ class World:
         self,
         process: Process,
         items: tuple[Packet | CallGiven, ...] | list[Packet | CallGiven],
-        signals: tuple[Signal, ...] = (),
+        signals: Sequence[Signal] = (),
         timers: tuple[Timer, ...] = (),
     ) -> None:
         """Hand a group of things to a core, flush once, perform the outbox, and judge."""
@@ -293,16 +330,21 @@ class World:
                     source = Address(header.node, header.incarnation, header.cluster, item.sender)
                     core.on_message(source, message, out)
                     if type(message) is Ping:
-                        judge.pinged(header.node, header.incarnation, message.sequence)
+                        self.view_judge.pinged(header.node, header.incarnation, message)
+                    elif type(message) is SwitchOver and type(core) is ViewService:
+                        backup = core.view.backup
+                        self.view_judge.wished(message.to or (backup.name if backup else ""))
                 else:
                     core.on_call(*item)  # type: ignore[attr-defined]
             for signal in signals:
+                if type(signal) is ConnectionLost:
+                    self.view_judge.doubted(signal.node)
                 core.on_signal(signal, out)
             for timer in timers:
                 if recorder is not None:
                     recorder.fired(self, process, timer)
                 if timer is Timer.PING_CHECK and process.name == VIEW_SERVER:
-                    judge.checked()
+                    self.view_judge.checked()
                 core.on_timer(timer, out)
             core.flush(out)
             reason = core.invalid()
@@ -376,6 +418,8 @@ class World:
                 self._dirty = True
         elif type(message) is Request:
             self.clients.requested(process, message)
+        elif type(message) is Ping:
+            self.judge.pings(core.member, message.number)
         body = wire.encode(core.cluster, core.member, message)
         self.digest = crc32(body, self.digest ^ int(1000 * self.agenda.now_ms))
         self._packets += 1
@@ -413,13 +457,15 @@ class World:
         self._dirty = True
         if record.view.number != before.view.number:
             self.views += 1
-        self.judge.stored(before, process.core if self._single else None)
+        self.view_judge.stored(before, process.core if self._single else None)
 
     def _take_event(self, process: Process, event: object) -> None:
         if self.recorder is not None:
             self.recorder.event(self, process, event)
         if type(event) is SessionClosed:
             self.clients.closed(process)
+        elif type(event) is Left:
+            process.left = True
 
     def _start_over(self, process: Process) -> None:
         """A life is over; the driver begins another, except in a process that is a former one."""
@@ -451,7 +497,8 @@ class World:
         self._timers.calm()
         for process in [process for lives in self.lives.values() for process in lives]:
             process.torn = False
-            if process.former:
+            core = process.core
+            if process.left and isinstance(core, Replica) and isinstance(core.role, Idle):
                 self.crash(process)
             else:
                 self.thaw(process, notices=True)

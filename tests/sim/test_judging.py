@@ -45,7 +45,7 @@ def test_a_class_that_restores_another_state_is_found() -> None:
 def test_a_planted_bug_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """R4: “A ping of that number from anyone else is no ack.”"""
 
-    def note_ack_of_anyone(service, source, ping, out) -> None:  # type: ignore[no-untyped-def]
+    def note_ack_of_anyone(service, member, ping, out) -> None:  # type: ignore[no-untyped-def]
         if not service.acked and ping.number == service.view.number:
             service.acked = True
             out.persist(ViewRecord(service.cluster, service.view, True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pbactors.machines.kv import KeyValueStore
-from pbactors.sim import Campaign, Tally, simulate
+from pbactors.sim import Campaign, Plan, Tally, simulate
 
 SEEDS = range(1_000)
 LONG_SEEDS = range(1_000, 21_000)
@@ -33,7 +33,10 @@ def test_a_member_dies_just_when_the_other_is_taken_for_dead() -> None:
     primary was a little late, and its backup, promoted for it, had just died for good. The state
     is gone, as the rules have it; the simulator had claimed progress.
     """
-    report = simulate(KeyValueStore, 484)
+    plan = Plan.draw(112).changed(
+        "absence=1 actions=none late_timers=0.4 clients=1 operations=3 horizon_ms=40"
+    )
+    report = simulate(KeyValueStore, 112, plan=plan)
     assert (report.violation, report.outcome) == (None, "stuck")
     assert report.faults["absence"] == 1
 
