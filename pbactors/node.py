@@ -12,6 +12,7 @@ from pbactors.actors.replica import ReplicaActor
 from pbactors.actors.view_server import ViewServerActor
 from pbactors.machines import StateMachine
 from pbactors.machines.loading import import_machine
+from pbactors.protocol.core import Leave
 from pbactors.topology import Topology, load
 
 __all__ = ["RunningNode", "load_machine", "start_node"]
@@ -60,6 +61,26 @@ class RunningNode:
         """Stop it, and return when its sockets are closed. Repeating is harmless."""
         self.actor.stop(block=False)
         self._life.closed.wait(STOP_TIMEOUT_S)
+
+    def leave(self, timeout_s: float) -> bool:
+        """Give up the role in peace: a primary lets its backup take over, without a failed call,
+        and a backup or idle replica is not waited for (R44). ``stop`` comes after it.
+
+        A view server has no role to give up, and a primary without a backup nobody to give it to.
+
+        Args:
+            timeout_s: how long to wait for it.
+
+        Returns:
+            Whether the node may end now. If not, it goes on, and stopping it is like a crash.
+        """
+        if issubclass(self.actor.actor_class, ReplicaActor):
+            try:
+                self.actor.tell(Leave())
+            except pykka.ActorDeadError:
+                return True
+            return self._life.left.wait(timeout_s)
+        return True
 
     def __enter__(self) -> Self:
         return self

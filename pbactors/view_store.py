@@ -12,6 +12,9 @@ The log is emptied into the file before a record counts as saved. sqlite3 takes 
 its end and goes on from an older record without a word, while damage in the file is refused. So a
 log that is found holds at most one record, of which nobody heard.
 
+Beside the record stands the history of views, for people: nothing is decided from it, and it is
+written after the record, never before.
+
 A store is opened, used and closed on one thread, the actor's; sqlite3 raises on any other.
 """
 
@@ -25,13 +28,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 from pbactors.errors import InvariantViolated, StoreUnavailable
-from pbactors.protocol.messages import CLUSTER_BYTES
+from pbactors.protocol.message import CLUSTER_BYTES
 from pbactors.protocol.view import NO_VIEW, Member, View, ViewRecord
 
-__all__ = ["MemoryViewStore", "SqliteViewStore", "ViewStore", "new_record", "open_store"]
+__all__ = [
+    "HistoryEntry",
+    "MemoryViewStore",
+    "SqliteViewStore",
+    "ViewStore",
+    "new_record",
+    "open_store",
+]
 
 _FILE_NAME: Final = "view.sqlite3"
 _APPLICATION_ID: Final = 0x70626163  # "pbac": tells our files from other sqlite3 files
@@ -53,6 +63,21 @@ _SCHEMA: Final = """
     )
 """
 
+_HISTORY_SCHEMA: Final = """
+    CREATE TABLE IF NOT EXISTS history (
+        number INTEGER PRIMARY KEY,
+        at_ms INTEGER NOT NULL,
+        primary_name TEXT NOT NULL,
+        backup_name TEXT,
+        cause TEXT NOT NULL,
+        node TEXT NOT NULL,
+        without_service_ms INTEGER
+    )
+"""
+
+HISTORY_MAX: Final = 10_000
+"""How many views are remembered; older ones are forgotten."""
+
 _Row: TypeAlias = tuple[Any, ...]
 
 
@@ -61,8 +86,33 @@ def new_record() -> ViewRecord:
     return ViewRecord(secrets.token_bytes(CLUSTER_BYTES), NO_VIEW, False)
 
 
+class HistoryEntry(NamedTuple):
+    """One view in the history.
+
+    Attributes:
+        number: of the view.
+        at_ms: when it was made, unix time in milliseconds, by the view server's clock.
+        primary: the name of its primary.
+        backup: the name of its backup, or None.
+        cause: why it followed the one before; see ``pbactors.protocol.view.Cause``.
+        node: whom the cause is about.
+        without_service_ms: for how long clients were not answered, as far as the view server could
+            see; None where it could not, or service has not begun again.
+    """
+
+    number: int
+    at_ms: int
+    primary: str
+    backup: str | None
+    cause: str
+    node: str
+    without_service_ms: int | None
+
+
 class ViewStore(ABC):
-    """What a view server needs to remember: one record. Use as a context manager or ``close``."""
+    """What a view server needs to remember: one record, and for people the history of views. Use as
+    a context manager or ``close``.
+    """
 
     @abstractmethod
     def load(self) -> ViewRecord | None:
@@ -83,6 +133,22 @@ class ViewStore(ABC):
         """
 
     @abstractmethod
+    def note(self, entry: HistoryEntry) -> None:
+        """Add a view to the history, or replace what is known of it.
+
+        Raises:
+            StoreUnavailable: it could not be written.
+        """
+
+    @abstractmethod
+    def history(self, after: int, count_max: int) -> tuple[list[HistoryEntry], int]:
+        """Return views above a number, the oldest first, and how many more there are.
+
+        Raises:
+            StoreUnavailable: it cannot be read.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Give the store up, and with it the lock. May be repeated."""
 
@@ -98,6 +164,7 @@ class MemoryViewStore(ViewStore):
 
     def __init__(self, record: ViewRecord | None = None) -> None:
         self._record = record
+        self._history: dict[int, HistoryEntry] = {}
 
     def load(self) -> ViewRecord | None:
         """Return the record, or None where nothing was ever stored."""
@@ -106,7 +173,19 @@ class MemoryViewStore(ViewStore):
     def save(self, record: ViewRecord) -> None:
         """Keep ``record``; see ``ViewStore.save``."""
         _refuse_another_history(self._record, record)
+        if self._record is not None and record.cluster != self._record.cluster:
+            self._history.clear()
         self._record = record
+
+    def note(self, entry: HistoryEntry) -> None:
+        """Keep ``entry``; see ``ViewStore.note``."""
+        self._history[entry.number] = entry
+        self._history.pop(entry.number - HISTORY_MAX, None)
+
+    def history(self, after: int, count_max: int) -> tuple[list[HistoryEntry], int]:
+        """Return views above a number; see ``ViewStore.history``."""
+        entries = [self._history[number] for number in sorted(self._history) if number > after]
+        return entries[:count_max], len(entries[count_max:])
 
     def close(self) -> None:
         """Do nothing: what was saved can still be loaded, as from a file."""
@@ -141,8 +220,32 @@ class SqliteViewStore(ViewStore):
         self._refuse_another_file()
         with _explained(self.path), _transaction(self._connection):
             _write(self._connection, self._cluster_name, record)
+            if record.cluster != self._record.cluster:
+                self._connection.execute("DELETE FROM history")
         self._record = record
         _empty_the_log(self.path, self._connection)
+
+    def note(self, entry: HistoryEntry) -> None:
+        """Add a view to the history; see ``ViewStore.note``."""
+        self._refuse_another_file()
+        with _explained(self.path), _transaction(self._connection):
+            self._connection.execute(
+                "INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?, ?, ?, ?)", entry
+            )
+            self._connection.execute(
+                "DELETE FROM history WHERE number <= ?", (entry.number - HISTORY_MAX,)
+            )
+        _empty_the_log(self.path, self._connection)
+
+    def history(self, after: int, count_max: int) -> tuple[list[HistoryEntry], int]:
+        """Return views above a number; see ``ViewStore.history``."""
+        where = "FROM history WHERE number > ?"
+        with _explained(self.path):
+            rows = self._connection.execute(
+                f"SELECT * {where} ORDER BY number LIMIT ?", (after, count_max)
+            ).fetchall()
+            [count] = self._connection.execute(f"SELECT count(*) {where}", (after,)).fetchone()
+        return [HistoryEntry(*row) for row in rows], count - len(rows)
 
     def close(self) -> None:
         """Close the file and drop the lock."""
@@ -220,15 +323,19 @@ def _prepare(path: Path, connection: sqlite3.Connection, form_new: bool, cluster
         raise _missing(path, "an empty view store: forming it was interrupted")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    if not form_new:
-        return
     if not empty:
         _read(path, connection, cluster_name)  # refuses that of another cluster's name
+    if not form_new:
+        with _transaction(connection):
+            connection.execute(_HISTORY_SCHEMA)  # a store of before there was one has none
+        return
     with _transaction(connection):
         if empty:
             connection.execute(_SCHEMA)
             connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        connection.execute(_HISTORY_SCHEMA)
+        connection.execute("DELETE FROM history")
         _write(connection, cluster_name, new_record())
 
 

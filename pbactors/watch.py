@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,13 +11,14 @@ from pathlib import Path
 from pbactors import heartbeat, wire
 from pbactors.errors import MalformedMessage
 from pbactors.heartbeat import Arrival, GapDetector, Record
-from pbactors.protocol.messages import GetStatus, StatusReply
+from pbactors.protocol.tool_messages import GetHistory, GetStatus, History, StatusReply
 from pbactors.protocol.view import FRESH, Member
 from pbactors.topology import Topology, load
 from pbactors.transport.ask import ask_once
 from pbactors.transport.subscriber import Subscriber
+from pbactors.view_store import HistoryEntry
 
-__all__ = ["Beat", "ask_nodes", "tail"]
+__all__ = ["Beat", "ask_history", "ask_nodes", "tail"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,33 @@ def tail(topology: str | Path | Topology, timeout_s: float | None = None) -> Ite
             arrival: Arrival = gaps.feed(record)
             if not arrival.outdated:
                 yield Beat(record, arrival.missed, arrival.restarted)
+
+
+def ask_history(topology: Topology, timeout_s: float = 2.0) -> list[HistoryEntry] | None:
+    """Ask the view server which views there were.
+
+    Args:
+        topology: whose.
+        timeout_s: for each answer; a long history comes in several.
+
+    Returns:
+        Every view that it remembers, the oldest first; None if it does not answer.
+    """
+    view_server = topology.view_server
+    entries: list[HistoryEntry] = []
+    while True:
+        after = entries[-1].number if entries else 0
+        body = wire.encode(b"", Member("", FRESH), GetHistory(after))
+        answers = ask_once({view_server.name: view_server.address}, body, timeout_s * 1000)
+        try:
+            _, message = wire.decode(answers.get(view_server.name, b""))
+        except MalformedMessage:
+            return None
+        if not isinstance(message, History):
+            return None
+        entries += [HistoryEntry(**json.loads(line)) for line in message.lines.splitlines()]
+        if not message.left or not message.lines:
+            return entries
 
 
 def ask_nodes(topology: Topology, timeout_s: float = 0.5) -> dict[str, Record]:

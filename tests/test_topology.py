@@ -108,7 +108,7 @@ def test_every_number_can_be_set(tmp_path: Path) -> None:
 def test_contract_is_name_machine_and_the_limits_that_decide_outcomes(tmp_path: Path) -> None:
     text = RIGHT + "\n[limits]\nsessions_max = 7\nsession_window = 9\n"
     assert loaded(tmp_path, text).contract == (
-        "shop shop:Stock sessions_max=7 result_bytes_max=16777216"
+        "shop shop:Stock sessions_max=7 result_bytes_max=16777216 min_copies=1"
     )
 
 
@@ -560,6 +560,7 @@ def test_readme_explains_every_key_with_its_default() -> None:
         "name": "required",
         "machine": "required",
         "state_dir": "`var/NAME`",
+        "min_copies": "1",
     }
     assert tables["[[nodes]]"] == {
         "name": "required",

@@ -16,7 +16,14 @@ import pytest
 
 from pbactors.errors import InvariantViolated, StoreUnavailable
 from pbactors.protocol.view import NO_VIEW, Member, View, ViewRecord
-from pbactors.view_store import MemoryViewStore, SqliteViewStore, ViewStore, new_record, open_store
+from pbactors.view_store import (
+    HistoryEntry,
+    MemoryViewStore,
+    SqliteViewStore,
+    ViewStore,
+    new_record,
+    open_store,
+)
 
 A, A2 = Member("a", b"A" * 16), Member("a", b"B" * 16)
 B, C = Member("b", b"b" * 16), Member("c", b"c" * 16)
@@ -221,6 +228,40 @@ def test_a_strange_store_is_refused_and_unchanged(
     assert path.read_bytes() == before
 
 
+def without_history(state_dir: Path, *statements: str) -> Path:
+    """Make the file of the store one of before there was a history, and return its path."""
+    path = state_dir / "view.sqlite3"
+    connection = sqlite3.connect(path, isolation_level=None)
+    for statement in ("DROP TABLE history", *statements):
+        connection.execute(statement)
+    connection.close()
+    return path
+
+
+def test_a_store_of_before_there_was_a_history_gets_one(tmp_path: Path) -> None:
+    with formed(tmp_path) as store:
+        record = ViewRecord(store.load().cluster, View(3, A, B), True)
+        store.save(record)
+    without_history(tmp_path)
+    entry = HistoryEntry(4, 5, "a", None, "killed", "b", None)
+    with found(tmp_path) as store:
+        assert store.load() == record
+        assert store.history(0, 10) == ([], 0)
+        store.note(entry)
+    with found(tmp_path) as store:
+        assert store.load() == record
+        assert store.history(0, 10) == ([entry], 0)
+
+
+def test_a_strange_store_gets_no_history(tmp_path: Path) -> None:
+    """What is refused is not written to."""
+    formed(tmp_path).close()
+    path = without_history(tmp_path, "UPDATE record SET number = 1")
+    before = path.read_bytes()
+    assert "does not match its checksum" in refusal(tmp_path)
+    assert path.read_bytes() == before
+
+
 @pytest.mark.parametrize("form_new", [False, True])
 @pytest.mark.parametrize(
     "content", [b"abc", b"no database, but a text\n" * 100, b"SQLite format 3\0" + b"x" * 5000]
@@ -279,7 +320,7 @@ def test_a_truncated_store_is_refused(tmp_path: Path) -> None:
     formed(tmp_path).close()
     path = tmp_path / "view.sqlite3"
     content = path.read_bytes()
-    for length in (100, 4000, 4096, len(content) - 1):
+    for length in (100, 4000, 4096, 2 * 4096 - 1):  # up to the last byte of the record
         path.write_bytes(content[:length])
         assert "damaged" in refusal(tmp_path)
 

@@ -53,11 +53,13 @@ class Life:
         closed: set when the actor's sockets are closed and nothing of it will happen any more.
             pykka's ``actor_stopped`` is set before that.
         failure: why it stopped by itself, or None.
+        left: set when a replica that was asked to leave may end in peace (R44).
     """
 
     def __init__(self) -> None:
         self.closed = threading.Event()
         self.failure: BaseException | None = None
+        self.left = threading.Event()
 
 
 class CoreActor(pykka.ThreadingActor):

@@ -24,11 +24,14 @@ from pbactors.protocol.core import (
     Core,
     Event,
     Ignored,
+    Left,
+    Signal,
     StartOver,
     StateInstalled,
     ViewInstalled,
 )
-from pbactors.protocol.messages import GetMoments, GetStatus, Message, Moments, StatusReply
+from pbactors.protocol.messages import Message
+from pbactors.protocol.tool_messages import GetMoments, GetStatus, Moments, StatusReply
 from pbactors.protocol.view import FRESH, NO_VIEW, Incarnation, Member
 from pbactors.topology import Topology
 from pbactors.transport.interface import Transport
@@ -128,6 +131,13 @@ class NodeActor(CoreActor):
         else:
             super().on_message(source, message)
 
+    def on_told(self, message: Any) -> None:
+        """Hand signals of the process to the core."""
+        if isinstance(message, Signal):
+            self.core.on_signal(message, self._outbox)
+        else:
+            super().on_told(message)
+
     def _recorded(self, asked: GetMoments) -> Moments:
         """Return what was recorded, and record for as long as asked from here on."""
         recorder = self.recorder
@@ -160,6 +170,8 @@ class NodeActor(CoreActor):
             self._over = event
         elif isinstance(event, StateInstalled):
             self.pulse.jumped(event.op)
+        elif isinstance(event, Left):
+            self.life.left.set()
         elif isinstance(event, ViewInstalled):
             self._forget_former_members(event)
         self._news = True

@@ -14,7 +14,8 @@ from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
 
 from pbactors.protocol.core import Address, Event, Ignored, Status, Target
-from pbactors.protocol.messages import GetMoments, GetStatus, Message, Moments, StatusReply
+from pbactors.protocol.messages import Message
+from pbactors.protocol.tool_messages import GetMoments, GetStatus, Moments, StatusReply
 from pbactors.trace import Moment, Sort, describe, status_fields
 from pbactors.trace.file import to_line
 

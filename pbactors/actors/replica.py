@@ -66,4 +66,5 @@ class ReplicaActor(NodeActor):
             self.topology.timing,
             limits,
             next_stamp,
+            self.topology.min_copies,
         )

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import logging
+
 import pykka
 
 from pbactors import wire
+from pbactors.actors.chronicle import Chronicle
 from pbactors.actors.core_actor import Life
 from pbactors.actors.node_actor import NodeActor
 from pbactors.errors import StoreUnavailable
-from pbactors.protocol.messages import Message
+from pbactors.protocol.core import Address, Event, ViewInstalled, ViewServed
+from pbactors.protocol.messages import Message, Ping
+from pbactors.protocol.tool_messages import GetHistory, History
 from pbactors.protocol.view import Member, ViewRecord
 from pbactors.protocol.view_service import ViewService
 from pbactors.topology import Topology
@@ -16,6 +22,11 @@ from pbactors.transport.interface import Transport
 from pbactors.view_store import ViewStore, open_store
 
 __all__ = ["ViewServerActor"]
+
+logger = logging.getLogger("pbactors.node")
+
+HISTORY_ENTRIES_MAX = 500
+"""Views in one answer; who wants more asks again."""
 
 
 class ViewServerActor(NodeActor):
@@ -46,6 +57,7 @@ class ViewServerActor(NodeActor):
         super().__init__(topology, topology.view_server.name, ready, transport, life)
         self._form_new = form_new
         self._store = store
+        self._chronicle: Chronicle | None = None
 
     def begin(self) -> None:
         """Open the store on the actor's thread, and go on from what it holds."""
@@ -60,30 +72,65 @@ class ViewServerActor(NodeActor):
         super().begin()
 
     def make_core(self, member: Member) -> ViewService:
-        """Return a view service that continues the stored view."""
+        """Return a view service that continues the stored view; its life has a chronicle of its
+        own.
+        """
+        record = self._stored()
+        self._chronicle = Chronicle(self._opened_store(), record.view)
         return ViewService(
             member,
-            self._stored(),
+            record,
             self.reports_on(),
             self.topology.contract,
             self.topology.timing,
         )
 
     def _stored(self) -> ViewRecord:
-        record = None if self._store is None else self._store.load()
+        record = self._opened_store().load()
         if record is None:
             raise StoreUnavailable("the view store holds no cluster; form one with form_new")
         return record
+
+    def _opened_store(self) -> ViewStore:
+        if self._store is None:
+            raise StoreUnavailable("the view store is closed")
+        return self._store
 
     def reports_on(self) -> list[str]:
         """Return the names of the topology's replicas."""
         return [node.name for node in self.topology.replicas]
 
+    def on_message(self, source: Address, message: Message) -> None:
+        """Answer who asks for the history; note who pings; everything else as any node does."""
+        if isinstance(message, GetHistory):
+            self._tell_history(source, message.after)
+            return
+        if isinstance(message, Ping) and self._chronicle is not None:
+            self._chronicle.pinged(Member(source.node, source.incarnation), message)
+        super().on_message(source, message)
+
+    def _tell_history(self, asker: Address, after: int) -> None:
+        """Answer from the store. If that fails, say nothing: a question must not end the node."""
+        try:
+            entries, left = self._opened_store().history(after, HISTORY_ENTRIES_MAX)
+        except StoreUnavailable as error:
+            logger.warning("%s cannot tell the history of views: %s", self.name, error)
+            return
+        lines = "".join(json.dumps(entry._asdict()) + "\n" for entry in entries)
+        self.send(asker, History(left, lines.encode()))
+
+    def on_event(self, event: Event) -> None:
+        """Write down views; everything else as any node does."""
+        if self._chronicle is not None:
+            if isinstance(event, ViewInstalled):
+                self._chronicle.installed(event)
+            elif isinstance(event, ViewServed):
+                self._chronicle.served()
+        super().on_event(event)
+
     def persist(self, record: ViewRecord) -> None:
         """Make a view durable before anyone hears of it (R14)."""
-        if self._store is None:
-            raise StoreUnavailable("the view store is closed")
-        self._store.save(record)
+        self._opened_store().save(record)
 
     def publish(self, message: Message) -> None:
         """Tell all who follow views."""

@@ -13,7 +13,9 @@ import click
 from pbactors.abandon import send_abandon
 from pbactors.cli.arguments import command_line, topology_argument
 from pbactors.heartbeat import Record, ViewSummary
-from pbactors.protocol.messages import CLUSTER_BYTES, Abandoned, Refused
+from pbactors.protocol.message import CLUSTER_BYTES
+from pbactors.protocol.messages import Refused
+from pbactors.protocol.tool_messages import Abandoned
 from pbactors.topology import Topology, load
 from pbactors.watch import ask_nodes
 

@@ -11,9 +11,11 @@ from pbactors.cli.abandon import abandon
 from pbactors.cli.call import call
 from pbactors.cli.check import check
 from pbactors.cli.explore import explore
+from pbactors.cli.history import history
 from pbactors.cli.node import node
 from pbactors.cli.sim import sim
 from pbactors.cli.status import status
+from pbactors.cli.switchover import switchover
 from pbactors.cli.tail import tail
 from pbactors.cli.trace import trace
 from pbactors.cli.up import up
@@ -41,7 +43,20 @@ def pbactors() -> None:
     """
 
 
-for command in (up, node, call, status, tail, check, abandon, explore, sim, trace):
+for command in (
+    up,
+    node,
+    call,
+    status,
+    history,
+    tail,
+    check,
+    switchover,
+    abandon,
+    explore,
+    sim,
+    trace,
+):
     pbactors.add_command(command)
 
 

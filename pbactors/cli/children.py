@@ -96,8 +96,8 @@ class Child:
         self._events.put(Ended(self.name, self._process.wait()))
 
     def ask_to_end(self) -> None:
-        """Send SIGTERM, unless it has ended."""
-        self._process.terminate()
+        """Send SIGINT, unless it has ended: all others end too, so nobody is handed over to."""
+        self._process.send_signal(signal.SIGINT)
 
     def end(self, patience_s: float) -> None:
         """Wait for its end; after ``patience_s`` kill it, which cannot fail."""

@@ -28,6 +28,10 @@ __all__ = ["SERVES", "node"]
 SERVES: Final = "serves"
 """How the line of a node that has started begins; ``pbactors up`` waits for it."""
 
+LEAVE_TIMEOUT_S: Final = 5.0
+"""For how long a node that is to end tries to give up its role. A supervisor that kills after ten
+seconds, as most do, does not come before it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -48,11 +52,22 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
+class Departed:
+    """The node was asked to leave, and has, or time is over.
+
+    Attributes:
+        in_time: whether it has.
+    """
+
+    in_time: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ParentGone:
     """The ``pbactors up`` that started this process has ended, however it did."""
 
 
-Events: TypeAlias = SimpleQueue[Line | Stopped | ParentGone | signal.Signals]
+Events: TypeAlias = SimpleQueue[Line | Stopped | Departed | ParentGone | signal.Signals]
 
 
 @click.command(short_help="Start one node of a cluster in the foreground.")
@@ -68,9 +83,10 @@ Events: TypeAlias = SimpleQueue[Line | Stopped | ParentGone | signal.Signals]
 def node(topology: str, name: str, form_new: bool, is_child: bool) -> None:
     """Start the node NAME of TOPOLOGY and stay with it.
 
-    Prints a line when it serves, then one line per event. Ctrl-C or SIGTERM ends it, with exit code
-    0. A view server continues the cluster whose store it finds; with --new it forms a new one,
-    which is empty, and forgets the one before.
+    Prints a line when it serves, then one line per event. Ctrl-C ends it at once, with exit code 0.
+    SIGTERM lets it leave in peace: a primary lets its backup take over first. A second signal ends
+    it at once. A view server continues the cluster whose store it finds; with --new it forms a new
+    one, which is empty, and forgets the one before.
 
     \b
     Example:
@@ -96,14 +112,30 @@ def node(topology: str, name: str, form_new: bool, is_child: bool) -> None:
             gc.collect()
             gc.freeze()
             threading.Thread(target=watch_node, args=(running, events), daemon=True).start()
-            follow(running, events, printer)
+            if follow(running, events, printer) is signal.SIGTERM:
+                leave(running, events, printer)
         if running.is_running():  # a method of the user's class that never ends
             click.echo(f"Error: {name} did not stop in time; its process ends anyway", err=True)
             os._exit(1)
 
 
-def follow(running: RunningNode, events: Events, printer: Printer) -> None:
-    """Print what happens until somebody asks to end.
+def leave(running: RunningNode, events: Events, printer: Printer) -> None:
+    """Let the node give up its role, and print what happens until it has, or time is over."""
+    printer.tell("leaves")
+
+    def wait() -> None:
+        events.put(Departed(running.leave(LEAVE_TIMEOUT_S)))
+
+    threading.Thread(target=wait, daemon=True).start()
+    departed = follow(running, events, printer)
+    if departed == Departed(in_time=False):
+        printer.tell(f"ends without having left: no other view in {LEAVE_TIMEOUT_S:g} s")
+
+
+def follow(
+    running: RunningNode, events: Events, printer: Printer
+) -> signal.Signals | ParentGone | Departed:
+    """Print what happens until somebody asks to end; return who.
 
     Raises:
         ClickException: the node stopped by itself.
@@ -116,8 +148,8 @@ def follow(running: RunningNode, events: Events, printer: Printer) -> None:
                 why = running.failure
                 reason = "nobody knows why" if why is None else f"{type(why).__name__}: {why}"
                 raise click.ClickException(f"{running.name} has stopped by itself: {reason}")
-            case _:
-                return
+            case ending:
+                return ending
 
 
 class Printer:

@@ -63,6 +63,8 @@ class Topology:
         timing: how often and how patiently.
         limits: how much of everything.
         nodes: the members, in the order of the file: one view server and at least one replica.
+        min_copies: how many copies of the state an answer needs: 1, so that a primary serves alone
+            where it must, or 2, so that it waits for a backup instead (R33).
     """
 
     path: Path
@@ -72,6 +74,7 @@ class Topology:
     timing: Timing
     limits: Limits
     nodes: tuple[Node, ...]
+    min_copies: int = 1
 
     @property
     def folder(self) -> Path:
@@ -90,10 +93,10 @@ class Topology:
 
     @property
     def contract(self) -> str:
-        """One line on which all must agree: name, machine, and limits that decide outcomes."""
+        """One line on which all must agree: name, machine, copies, limits that decide outcomes."""
         return (
             f"{self.name} {self.machine} sessions_max={self.limits.sessions_max} "
-            f"result_bytes_max={self.limits.result_bytes_max}"
+            f"result_bytes_max={self.limits.result_bytes_max} min_copies={self.min_copies}"
         )
 
     def node(self, name: str) -> Node:

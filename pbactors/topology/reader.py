@@ -137,6 +137,7 @@ class _Reader:
             state_dir=self.path.parent / (cluster.state_dir or f"var/{cluster.name}"),
             timing=timing,
             limits=limits,
+            min_copies=cluster.min_copies,
             nodes=tuple(
                 Node(
                     name=node.name,
@@ -229,6 +230,9 @@ class _Reader:
                 f"found {shown(cluster.state_dir)}"
             )
             self.note(("cluster", "state_dir"), ClusterTable, problem)
+        if cluster.min_copies not in (1, 2):
+            problem = f"expected 1 or 2, found {shown(cluster.min_copies)}"
+            self.note(("cluster", "min_copies"), ClusterTable, problem)
         return cluster
 
     def machine(self, written: str) -> None:

@@ -34,6 +34,7 @@ class ClusterTable:
     name: str = _key("local", required=True)
     machine: str = _key("pbactors.machines.kv:KeyValueStore", required=True)
     state_dir: str = _key("var/local")
+    min_copies: int = field(default=1, metadata={"example": 2})
 
 
 @dataclass(frozen=True)

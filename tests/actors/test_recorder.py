@@ -14,17 +14,8 @@ from pbactors import wire
 from pbactors.actors.node_actor import NodeActor
 from pbactors.actors.recorder import REPLY_BYTES_MAX, REPLY_MOMENTS_MAX, Recorder
 from pbactors.protocol.core import Address, Ignored, Status
-from pbactors.protocol.messages import (
-    RECORD_MS_MAX,
-    GetMoments,
-    GetStatus,
-    GetView,
-    Message,
-    Moments,
-    Piece,
-    Ping,
-    Section,
-)
+from pbactors.protocol.messages import GetView, Message, Piece, Ping, Section
+from pbactors.protocol.tool_messages import RECORD_MS_MAX, GetMoments, GetStatus, Moments
 from pbactors.protocol.view import FRESH, NO_VIEW, Member, Role
 from pbactors.trace.file import from_line
 from pbactors.trace.moments import Moment, Sort
@@ -126,7 +117,7 @@ def test_it_is_fetched_in_bounded_pieces_without_gap_or_repetition() -> None:
 def test_a_large_body_is_not_in_the_reply() -> None:
     recorder = Recorder("a")
     body = bytes(1_000_000)
-    piece = Piece(2, FRESH, 1, 40, b"", 9, 0, False, int(Section.MACHINE), body)
+    piece = Piece(2, FRESH, 1, 40, b"", 7, 9, 0, False, int(Section.MACHINE), body)
     recorder.sent(recorder.now_ms(), "b", piece, body, dropped=False)
     assert len(recorder.after(0).lines) < 2000
 

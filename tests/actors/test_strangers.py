@@ -23,7 +23,6 @@ from pbactors.heartbeat import Record
 from pbactors.machines.calls import encode_call
 from pbactors.machines.kv import KeyValueStore
 from pbactors.protocol.messages import (
-    Abandon,
     Confirm,
     Forward,
     GetView,
@@ -34,6 +33,7 @@ from pbactors.protocol.messages import (
     Superseded,
     ViewReply,
 )
+from pbactors.protocol.tool_messages import Abandon, SwitchOver
 from pbactors.protocol.view import FRESH, Member, View
 from tests.processes import free_topology, wait_until
 
@@ -139,12 +139,13 @@ FOREIGN: dict[str, list[Message]] = {
         Ping(1, 99, 0, "contract"),
         GetView(),
         Abandon(b"successor" + bytes(7)),
+        SwitchOver("b"),
     ],
     "a": [
         Request(1, (CALL,), ((1, 0, 0, encode_call("get", ("key",))),)),
         Forward(1, bytes(16), 1, 1, b"stamp", (CALL,)),
-        Piece(1, bytes(16), 1, 0, b"", 1, 0, True, 0, b""),
-        Confirm(1, bytes(16), 99, 99, b""),
+        Piece(1, bytes(16), 1, 0, b"", 0, 1, 0, True, 0, b""),
+        Confirm(1, bytes(16), 99, 99, 0),
         Superseded(bytes(16), bytes(15) + b"\1"),
         ViewReply(VIEW_2, True, "contract"),
         Abandon(b"successor" + bytes(7)),
