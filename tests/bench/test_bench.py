@@ -14,14 +14,21 @@ from tests.processes import running
 ROOT = Path(__file__).parent.parent.parent
 BENCH = [sys.executable, "-m", "benchmarks"]
 PATHS = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tools")])}
-FAULTS = ["kill-primary", "stop-primary", "kill-backup", "restart-view-server"]
+FAULTS = [
+    "kill-primary",
+    "stop-primary",
+    "kill-backup",
+    "switchover",
+    "terminate-primary",
+    "restart-view-server",
+]
 
 
 def test_every_fault_is_measured(tmp_path: Path) -> None:
     rows = tmp_path / "bench.jsonl"
-    words = ["failover", "--rounds", "1", "--json", str(rows)]
+    words = ["failover", "--rounds", "1", "--keys", "2000", "--json", str(rows)]
     with running([*BENCH, *words], environment=PATHS | {"TMPDIR": str(tmp_path)}) as bench:
-        assert bench.wait(90) == 0
+        assert bench.wait(150) == 0
         told = bench.stdout
     found = [json.loads(line) for line in rows.read_text().splitlines()]
     assert [row["fault"] for row in found] == FAULTS

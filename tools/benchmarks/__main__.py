@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     whole.add_argument("--rounds", type=int, default=20, help="of each fault [20]")
     whole.add_argument("--seed", type=int, default=0, help="of the moments [0]")
     whole.add_argument(
+        "--keys", type=int, default=0, help="how many the state has, before the first round [0]"
+    )
+    whole.add_argument(
         "faults",
         nargs="*",
         metavar="FAULT",
@@ -110,6 +113,8 @@ def _failover(cluster: Cluster, options: argparse.Namespace) -> Iterator[dict[st
         )
     random = Random(options.seed)
     found = []
+    if options.keys:
+        failover.load(cluster, options.keys)
     with Caller(cluster.path) as caller:
         for name in names:
             found.append(_rounds(cluster, caller, name, options.rounds, random))
@@ -119,6 +124,7 @@ def _failover(cluster: Cluster, options: argparse.Namespace) -> Iterator[dict[st
         yield {
             "scenario": "failover",
             "fault": one.fault,
+            "keys": options.keys,
             "gaps_ms": [round(gap, 1) for gap in one.gaps_ms],
             "failed": one.failed,
         }

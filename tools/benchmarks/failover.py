@@ -14,13 +14,19 @@ from random import Random
 
 from demonstration.cluster import REPLICAS, Cluster
 
+import pbactors
 from benchmarks.caller import Caller
 from benchmarks.gaps import counted, longest_gap_ms
 from pbactors.heartbeat import Record, ViewSummary
+from pbactors.machines.kv import KeyValueStore
+from pbactors.switchover import send_switch_over
 
-__all__ = ["BEFORE_MS", "BIN_MS", "FAULTS", "Found", "measure"]
+__all__ = ["BEFORE_MS", "BIN_MS", "FAULTS", "Found", "load", "measure"]
 
-WHOLE_S = 30.0
+LOADED_AT_ONCE = 1000
+"""How many keys are under way while a state is made."""
+
+WHOLE_S = 120.0
 """How long the cluster may take until it is whole again."""
 
 BEFORE_MS = 200
@@ -70,6 +76,21 @@ def restart_view_server(cluster: Cluster, _view: ViewSummary) -> Callable[[], No
     return lambda: None
 
 
+def terminate_primary(cluster: Cluster, view: ViewSummary) -> Callable[[], None]:
+    """SIGTERM to the primary: it lets its backup take over before it ends."""
+    name = view.primary or ""
+    cluster.terminate(name)
+    return lambda: cluster.start_node(name)
+
+
+def switch_over(cluster: Cluster, _view: ViewSummary) -> Callable[[], None]:
+    """``pbactors switchover``."""
+    record = cluster.ask_view_server()
+    if record is not None:
+        send_switch_over(cluster.topology, "", bytes.fromhex(record.cluster))
+    return lambda: None
+
+
 def _kill(cluster: Cluster, name: str) -> Callable[[], None]:
     cluster.kill(name)
     return lambda: cluster.start_node(name)
@@ -79,10 +100,12 @@ FAULTS: dict[str, Fault] = {
     "kill-primary": kill_primary,
     "stop-primary": stop_primary,
     "kill-backup": kill_backup,
+    "switchover": switch_over,
+    "terminate-primary": terminate_primary,
     "restart-view-server": restart_view_server,
 }
 
-CHANGING = frozenset({"kill-primary", "stop-primary", "kill-backup"})
+CHANGING = FAULTS.keys() - {"restart-view-server"}
 """Faults after which there must be another view."""
 
 
@@ -101,6 +124,20 @@ class Found:
     gaps_ms: list[float] = field(default_factory=list)
     failed: int = 0
     over_time: list[list[int]] = field(default_factory=list)
+
+
+def load(cluster: Cluster, keys: int) -> None:
+    """Give the machine a state of so many keys, each with a value of 16 bytes."""
+    _wait_for(cluster, lambda record: all(record.alive[r].alive for r in REPLICAS))
+    with pbactors.connect(cluster.topology) as client:
+        for first in range(0, keys, LOADED_AT_ONCE):
+            last = min(first + LOADED_AT_ONCE, keys)
+            sent = [
+                client.submit(KeyValueStore.put, f"key {number}", "v" * 16)
+                for number in range(first, last)
+            ]
+            for answer in sent:
+                answer.get(timeout=WHOLE_S)
 
 
 def measure(

@@ -92,6 +92,12 @@ class Cluster:
         process.kill()
         process.wait()
 
+    def terminate(self, name: str) -> None:
+        """Let a node end in peace, and wait until it has."""
+        process = self._processes.pop(name)
+        process.terminate()
+        process.wait()
+
     def stop(self, name: str) -> None:
         """Let a node do nothing at all, without its noticing."""
         self._processes[name].send_signal(signal.SIGSTOP)
