@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from pbactors import wire
 from pbactors.errors import MalformedMessage
-from pbactors.protocol.messages import Abandon, Abandoned, Refused
+from pbactors.protocol.messages import Refused
+from pbactors.protocol.tool_messages import Abandon, Abandoned
 from pbactors.protocol.view import FRESH, Member
 from pbactors.topology import Topology
 from pbactors.transport.ask import ask_once

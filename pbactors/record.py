@@ -16,7 +16,7 @@ from typing import Final
 from pbactors import wire
 from pbactors.config import Limits
 from pbactors.errors import MalformedMessage
-from pbactors.protocol.messages import GetMoments, Moments
+from pbactors.protocol.tool_messages import GetMoments, Moments
 from pbactors.protocol.view import FRESH, Member
 from pbactors.topology import Topology
 from pbactors.trace import Trace
