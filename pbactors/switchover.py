@@ -18,8 +18,9 @@ def send_switch_over(
 ) -> ViewReply | Refused | None:
     """Tell the view server which replica shall be primary.
 
-    It tries for ten seconds: an idle replica is made backup first and filled; then the primary
-    finishes what is under way, and its backup takes over. Telling it again begins anew.
+    It tries for ten seconds, besides the time that filling takes: an idle replica is made backup
+    first and filled; then the primary finishes what is under way, and its backup takes over.
+    Telling it again begins anew.
 
     Args:
         topology: of the cluster.

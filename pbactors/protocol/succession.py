@@ -30,7 +30,7 @@ STABLE_MS = 10_000
 """A pair that held for so long is trusted again."""
 
 WISH_MS = 10_000
-"""For how long an operator's wish for another primary is tried."""
+"""For how long an operator's wish for another primary is tried, besides the time to fill it."""
 
 
 class Change(NamedTuple):
@@ -75,7 +75,7 @@ class Succession:
         if member == view.primary and self._report(view) is not Report.UNREACHABLE:
             self._link_checks = 0
 
-    def check(self, view: View) -> None:
+    def check(self, view: View, acked: bool) -> None:
         """A ping check.
 
         It counts for how long the primary has missed its backup, while both are heard (R43). If one
@@ -85,7 +85,8 @@ class Succession:
         misses = self._report(view) is Report.UNREACHABLE
         if misses and all(map(self._liveness.heard_lately, view.members())):
             self._link_checks += 1
-        self._wish_checks = max(0, self._wish_checks - 1)
+        if acked or view.backup != self._wish:  # to be filled takes as long as the state is large
+            self._wish_checks = max(0, self._wish_checks - 1)
         if self._wish is not None and (not self._wish_checks or self._liveness.gone(self._wish)):
             self._wish = None
 

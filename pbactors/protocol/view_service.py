@@ -182,7 +182,7 @@ class ViewService(Core):
         out.set_timer(Timer.PING_CHECK, self._timing.ping_interval_ms)
         before = self.liveness.alive()
         self.liveness.check()
-        self._succession.check(self.view)
+        self._succession.check(self.view, self.acked)
         self._advance(out)
         if self.liveness.alive() != before:
             out.emit(RoleChanged(Role.VIEW_SERVER, self._describe()))

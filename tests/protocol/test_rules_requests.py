@@ -207,6 +207,20 @@ def test_R44_a_wish_is_forgotten_after_a_while() -> None:
     assert not [message for message in sent if isinstance(message, HandOver)]
 
 
+def test_R44_a_wish_lasts_while_it_is_filled() -> None:
+    """A large state takes longer than an operator's wish is tried otherwise."""
+    servers = pair("3")
+    wish(servers, "3")
+    assert servers.view == ("1", "3", 3)
+    for _ in range(800):
+        servers.ping("1", 2, filling=3)
+        servers.checks(1, "2", "3")
+    servers.effects.clear()
+    servers.ping("1", 3)
+    sent = [effect.message for effect in servers.effects if isinstance(effect, Send)]
+    assert [message for message in sent if isinstance(message, HandOver)]
+
+
 def test_R44_what_cannot_be_wished_for() -> None:
     """Each is refused with a text that says why."""
     servers = Servers(dead_pings=PATIENT)
