@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any, Self
 
@@ -66,21 +67,19 @@ class RunningNode:
         """Give up the role in peace: a primary lets its backup take over, without a failed call,
         and a backup or idle replica is not waited for (R44). ``stop`` comes after it.
 
-        A view server has no role to give up, and a primary without a backup nobody to give it to.
+        A view server has no role to give up, a primary without a backup nobody to give it to, and
+        a node that has ended nothing: they may end at once.
 
         Args:
-            timeout_s: how long to wait for it.
+            timeout_s: how long to wait for it, in seconds.
 
         Returns:
-            Whether the node may end now. If not, it goes on, and stopping it is like a crash.
+            Whether the node may end now. If not, it goes on trying, and stopping it is like a
+            crash.
         """
-        if issubclass(self.actor.actor_class, ReplicaActor):
-            try:
-                self.actor.tell(Leave())
-            except pykka.ActorDeadError:
-                return True
-            return self._life.left.wait(timeout_s)
-        return True
+        with contextlib.suppress(pykka.ActorDeadError):
+            self.actor.tell(Leave())
+        return self._life.left.wait(timeout_s)
 
     def __enter__(self) -> Self:
         return self

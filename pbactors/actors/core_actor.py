@@ -53,7 +53,7 @@ class Life:
         closed: set when the actor's sockets are closed and nothing of it will happen any more.
             pykka's ``actor_stopped`` is set before that.
         failure: why it stopped by itself, or None.
-        left: set when a replica that was asked to leave may end in peace (R44).
+        left: set when a node that was asked to leave may end in peace (R44), or has ended.
     """
 
     def __init__(self) -> None:
@@ -158,6 +158,7 @@ class CoreActor(pykka.ThreadingActor):
         self.transport.close()
         self.close_resources()
         self.life.closed.set()
+        self.life.left.set()
 
     def close_resources(self) -> None:
         """Close what a subclass holds besides the transport. May be called twice."""
@@ -317,8 +318,9 @@ atexit.register(_stop_all)
 def _after_fork_in_child() -> None:
     """The threads of the parent are not in its child: there every actor has ended."""
     for actor in list(_running):
-        actor.life.closed = threading.Event()  # a new one: somebody may have held the lock
-        actor.life.closed.set()
+        ended = threading.Event()  # a new one: somebody may have held the lock
+        ended.set()
+        actor.life.closed = actor.life.left = ended
     _running.clear()
 
 

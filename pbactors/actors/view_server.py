@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from typing import Any
 
 import pykka
 
@@ -12,7 +13,7 @@ from pbactors.actors.chronicle import Chronicle
 from pbactors.actors.core_actor import Life
 from pbactors.actors.node_actor import NodeActor
 from pbactors.errors import StoreUnavailable
-from pbactors.protocol.core import Address, Event, ViewInstalled, ViewServed
+from pbactors.protocol.core import Address, Event, Leave, ViewInstalled, ViewServed
 from pbactors.protocol.messages import Message, Ping
 from pbactors.protocol.tool_messages import GetHistory, History
 from pbactors.protocol.view import Member, ViewRecord
@@ -108,6 +109,13 @@ class ViewServerActor(NodeActor):
         if isinstance(message, Ping) and self._chronicle is not None:
             self._chronicle.pinged(Member(source.node, source.incarnation), message)
         super().on_message(source, message)
+
+    def on_told(self, message: Any) -> None:
+        """Who is told to leave may: a view server has no role that another could take (R44)."""
+        if isinstance(message, Leave):
+            self.life.left.set()
+        else:
+            super().on_told(message)
 
     def _tell_history(self, asker: Address, after: int) -> None:
         """Answer from the store. If that fails, say nothing: a question must not end the node."""

@@ -124,7 +124,9 @@ def leave(running: RunningNode, events: Events, printer: Printer) -> None:
     printer.tell("leaves")
 
     def wait() -> None:
-        events.put(Departed(running.leave(LEAVE_TIMEOUT_S)))
+        left = running.leave(LEAVE_TIMEOUT_S)
+        if running.is_running():  # else it has stopped by itself, which another event says
+            events.put(Departed(left))
 
     threading.Thread(target=wait, daemon=True).start()
     departed = follow(running, events, printer)
