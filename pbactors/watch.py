@@ -74,7 +74,7 @@ def ask_history(topology: Topology, timeout_s: float = 2.0) -> list[HistoryEntry
         timeout_s: for each answer; a long history comes in several.
 
     Returns:
-        Every view that it remembers, the oldest first; None if it does not answer.
+        Every view that it remembers, the oldest first; None if it does not answer, or not so.
     """
     view_server = topology.view_server
     entries: list[HistoryEntry] = []
@@ -84,11 +84,11 @@ def ask_history(topology: Topology, timeout_s: float = 2.0) -> list[HistoryEntry
         answers = ask_once({view_server.name: view_server.address}, body, timeout_s * 1000)
         try:
             _, message = wire.decode(answers.get(view_server.name, b""))
-        except MalformedMessage:
+            if not isinstance(message, History):
+                return None
+            entries += [HistoryEntry(**json.loads(line)) for line in message.lines.splitlines()]
+        except (MalformedMessage, ValueError, TypeError):  # junk, or lines of another version
             return None
-        if not isinstance(message, History):
-            return None
-        entries += [HistoryEntry(**json.loads(line)) for line in message.lines.splitlines()]
         if not message.left or not message.lines:
             return entries
 

@@ -66,6 +66,7 @@ class Chronicle:
         self._heard_s: dict[Member, float] = {}  # by member of the view: its newest ping
         self._served_s: float | None = None  # the newest ping of a primary that nothing hinders
         self._serves = False  # whether the primary's newest ping was one
+        self._alone = False  # whether it said then that it fills a backup, and needs none (R33)
         self._waiting: _Waiting | None = None
 
     def pinged(self, member: Member, ping: Ping) -> None:
@@ -77,7 +78,8 @@ class Chronicle:
         if member != self._view.primary:
             return
         # Who answers alone is not hindered by a backup that it misses (R33).
-        self._serves = ping.serving and (ping.report == Report.NONE or ping.filling > 0)
+        self._alone = ping.filling > 0
+        self._serves = ping.serving and (ping.report == Report.NONE or self._alone)
         if self._serves:
             self._served_s = now_s
         elif not ping.serving and self._waiting is not None and self._waiting.goes_on:
@@ -101,7 +103,7 @@ class Chronicle:
         stays = view.primary == before.primary
         if self._waiting is not None and not self._waiting.goes_on:
             self._wait(entry, self._waiting.since_s)  # the same time without service goes on
-        elif stays and self._serves and cause not in (*_DEATHS, *_REPORTS):
+        elif stays and self._serves and (self._alone or cause not in (*_DEATHS, *_REPORTS)):
             self._waiting = _Waiting(entry, True, None)
             self._write(entry._replace(without_service_ms=0))
         else:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 import pbactors
 from pbactors.actors.chronicle import Chronicle
 from pbactors.actors.view_server import ViewServerActor
@@ -139,7 +141,21 @@ def test_R33_who_answers_alone_is_not_hindered_by_a_backup_that_it_misses() -> N
     told.served(400)
     told.view(4, A, None, Cause.LINK_LOST, "c")
     told.served(410)
-    assert told.lost_ms(4) == 10
+    assert told.lost_ms(4) == 0
+
+
+@pytest.mark.parametrize("cause", [Cause.KILLED, Cause.SILENT, Cause.RESTARTED, Cause.LINK_LOST])
+def test_R33_a_backup_that_is_lost_while_it_is_filled_costs_nothing(cause: Cause) -> None:
+    """Its primary answered alone all the time, and does so in the next view."""
+    told = served_by_a()
+    told.view(3, A, C, Cause.KILLED, "b")
+    told.served(110)
+    for told.ms in (200, 300):
+        told.ping(A, serving=True, filling=3)
+    told.view(4, A, B, cause, "c")
+    told.ping(A, serving=True, filling=4)
+    told.served(310)
+    assert told.lost_ms(4) == 0
 
 
 def test_a_switchover_costs_from_the_last_ping_that_served() -> None:
