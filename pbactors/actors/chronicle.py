@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from pbactors.errors import StoreUnavailable
-from pbactors.protocol.core import ViewInstalled
+from pbactors.protocol.events import ViewInstalled
 from pbactors.protocol.messages import Ping, Report
 from pbactors.protocol.view import Cause, Member, View
 from pbactors.view_store import HistoryEntry, ViewStore

@@ -17,7 +17,7 @@ from pbactors.actors.incarnations import new_incarnation
 from pbactors.errors import CallError, NotSent, OutcomeUnknown, SessionExpired, WrongMachine
 from pbactors.machines.calls import decode_outcome
 from pbactors.protocol.client import Client
-from pbactors.protocol.core import Event, Ignored, SessionClosed, ViewInstalled
+from pbactors.protocol.events import Event, Ignored, SessionClosed, ViewInstalled
 from pbactors.protocol.operations import TOKEN_BYTES
 from pbactors.protocol.view import NO_VIEW, Member
 from pbactors.topology import Topology

@@ -28,7 +28,8 @@ from pbactors.actors.recorder import Recorder
 from pbactors.config import Timing
 from pbactors.errors import InvariantViolated, MalformedMessage, PbactorsError
 from pbactors.protocol import core as effects
-from pbactors.protocol.core import Address, ConnectionLost, Core, Event, Outbox, Slept, Timer
+from pbactors.protocol.core import Address, ConnectionLost, Core, Outbox, Slept, Timer
+from pbactors.protocol.events import Event
 from pbactors.protocol.messages import Message
 from pbactors.protocol.view import ViewRecord
 from pbactors.topology import Topology

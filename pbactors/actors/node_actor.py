@@ -19,17 +19,8 @@ from pbactors.actors.incarnations import new_incarnation
 from pbactors.actors.pulse import Pulse
 from pbactors.actors.recorder import Recorder
 from pbactors.errors import MalformedMessage
-from pbactors.protocol.core import (
-    Address,
-    Core,
-    Event,
-    Ignored,
-    Left,
-    Signal,
-    StartOver,
-    StateInstalled,
-    ViewInstalled,
-)
+from pbactors.protocol.core import Address, Core, Signal
+from pbactors.protocol.events import Event, Ignored, Left, StartOver, StateInstalled, ViewInstalled
 from pbactors.protocol.messages import Message
 from pbactors.protocol.tool_messages import GetMoments, GetStatus, Moments, StatusReply
 from pbactors.protocol.view import FRESH, NO_VIEW, Incarnation, Member

@@ -13,7 +13,8 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
 
-from pbactors.protocol.core import Address, Event, Ignored, Status, Target
+from pbactors.protocol.core import Address, Status, Target
+from pbactors.protocol.events import Event, Ignored
 from pbactors.protocol.messages import Message
 from pbactors.protocol.tool_messages import GetMoments, GetStatus, Moments, StatusReply
 from pbactors.trace import Moment, Sort, describe, status_fields

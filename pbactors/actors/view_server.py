@@ -13,7 +13,8 @@ from pbactors.actors.chronicle import Chronicle
 from pbactors.actors.core_actor import Life
 from pbactors.actors.node_actor import NodeActor
 from pbactors.errors import StoreUnavailable
-from pbactors.protocol.core import Address, Event, Leave, ViewInstalled, ViewServed
+from pbactors.protocol.core import Address, Leave
+from pbactors.protocol.events import Event, ViewInstalled, ViewServed
 from pbactors.protocol.messages import Message, Ping
 from pbactors.protocol.tool_messages import GetHistory, History
 from pbactors.protocol.view import Member, ViewRecord

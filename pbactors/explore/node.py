@@ -18,17 +18,8 @@ from pbactors.machines.calls import encode_call
 from pbactors.machines.state_machine import interface
 from pbactors.protocol import core as effects
 from pbactors.protocol.client import Client
-from pbactors.protocol.core import (
-    Address,
-    ConnectionLost,
-    Core,
-    Event,
-    Ignored,
-    Outbox,
-    Slept,
-    StartOver,
-    Timer,
-)
+from pbactors.protocol.core import Address, ConnectionLost, Core, Outbox, Slept, Timer
+from pbactors.protocol.events import Event, Ignored, StartOver
 from pbactors.protocol.invariants import Answered, promotes_the_gone
 from pbactors.protocol.messages import Message, Reply
 from pbactors.protocol.replica import Replica

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from pbactors.protocol.core import Address, Outbox, StateInstalled
+from pbactors.protocol.core import Address, Outbox
+from pbactors.protocol.events import StateInstalled
 from pbactors.protocol.messages import Confirm, Forward, Piece, PieceReceived, Section
 from pbactors.protocol.state import ReplicatedState
 from pbactors.protocol.state_transfer import IncomingTransfer

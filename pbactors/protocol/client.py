@@ -16,16 +16,8 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import ClassVar
 
 from pbactors.config import Limits, Timing
-from pbactors.protocol.core import (
-    Address,
-    Ignored,
-    Outbox,
-    SessionClosed,
-    SessionLost,
-    Status,
-    Timer,
-    ViewInstalled,
-)
+from pbactors.protocol.core import Address, Outbox, Status, Timer
+from pbactors.protocol.events import Ignored, SessionClosed, SessionLost, ViewInstalled
 from pbactors.protocol.messages import (
     GetView,
     Message,

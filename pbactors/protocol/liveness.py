@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import astuple, dataclass, replace
 
-from pbactors.protocol.core import Outbox, Suspected, SuspicionVoid
+from pbactors.protocol.core import Outbox
+from pbactors.protocol.events import Suspected, SuspicionVoid
 from pbactors.protocol.messages import Ping, Report
 from pbactors.protocol.view import FRESH, Cause, Incarnation, Member
 

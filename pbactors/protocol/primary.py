@@ -30,7 +30,8 @@ from pbactors.config import Limits
 from pbactors.errors import InvariantViolated, UnsupportedValue
 from pbactors.protocol.backup_link import BackupLink
 from pbactors.protocol.command_log import CommandLog, OrderedBatch, StampSource
-from pbactors.protocol.core import Address, Diverged, Outbox, RoleChanged
+from pbactors.protocol.core import Address, Outbox
+from pbactors.protocol.events import Diverged, RoleChanged
 from pbactors.protocol.filling import Filling
 from pbactors.protocol.intake import Intake, WaitingQuery
 from pbactors.protocol.messages import Confirm, PieceReceived, Reason, Report, Request, Section

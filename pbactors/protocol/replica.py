@@ -17,18 +17,10 @@ from typing import ClassVar
 
 from pbactors.config import Limits, Timing
 from pbactors.protocol.backup import Backup
-from pbactors.protocol.core import (
-    Address,
-    Ignored,
-    Leave,
-    Left,
-    Outbox,
-    RoleChanged,
-    Signal,
-    Status,
-    Timer,
-    ViewInstalled,
-)
+from pbactors.protocol.core import Address, Leave, Outbox, Signal, Status, Timer
+from pbactors.protocol.departure import Departure
+from pbactors.protocol.events import Ignored, RoleChanged, ViewInstalled
+from pbactors.protocol.idle import Idle
 from pbactors.protocol.machine import Machine
 from pbactors.protocol.messages import (
     Confirm,
@@ -52,36 +44,7 @@ from pbactors.protocol.tool_messages import Abandon
 from pbactors.protocol.view import FRESH, Member, Role, View
 from pbactors.protocol.view_follower import ViewFollower
 
-__all__ = ["Idle", "Replica"]
-
-
-class Idle:
-    """Neither primary nor backup: waits to be chosen.
-
-    Attributes:
-        barred: why this replica may not have the role that its view gives it, or None (R36).
-    """
-
-    def __init__(self, state: ReplicatedState, barred: str | None = None) -> None:
-        self.state = state
-        self.barred = barred
-
-    def describe(self) -> str:
-        """Return the state of the role in words."""
-        return "idle" if self.barred is None else f"stuck: {self.barred}"
-
-    @property
-    def stuck(self) -> bool:
-        """Whether a rule forbids what the view wants."""
-        return self.barred is not None
-
-    def clone(self, state: ReplicatedState) -> Idle:
-        """Return an independent copy over ``state``."""
-        return Idle(state, self.barred)
-
-    def freeze(self) -> Hashable:
-        """Return something hashable, equal exactly where behaviour is equal."""
-        return ("idle", self.barred)
+__all__ = ["Replica"]
 
 
 class Replica(ViewFollower):
@@ -129,8 +92,7 @@ class Replica(ViewFollower):
         self._stamps = stamps
         self._min_copies = min_copies
         self._sequence = 0
-        self._leaving = False
-        self._left = False
+        self._departure = Departure()
         self._said = (Report.NONE, False)  # report and serving, in the newest ping
         self._hinted = False
         self._resending = False
@@ -185,7 +147,7 @@ class Replica(ViewFollower):
                 self._contract,
                 report,
                 about,
-                self._leaving,
+                self._departure.asked,
                 serving,
             ),
         )
@@ -281,18 +243,8 @@ class Replica(ViewFollower):
     def on_signal(self, signal: Signal, out: Outbox) -> None:
         """Give up the role in peace, and say so (R44)."""
         if isinstance(signal, Leave) and not self.over:
-            self._leaving = True
+            self._departure.asked = True
             self._ping(out)
-
-    def _leave(self, out: Outbox) -> None:
-        """Hand over, and say when there is nothing left to hand over, or nobody to hand it to."""
-        role = self.role
-        if isinstance(role, Primary) and not role.leaves_role:
-            role.hand_over()
-        alone = isinstance(role, Primary) and self.view.backup is None
-        if not self._left and (alone or isinstance(role, Idle)):
-            self._left = True
-            out.emit(Left())
 
     # -- other lives --------------------------------------------------------------------------
 
@@ -414,8 +366,7 @@ class Replica(ViewFollower):
         """Emit what the role gathered; one timer repeats what stays unconfirmed (R28)."""
         if self.over:
             return
-        if self._leaving:
-            self._leave(out)
+        self._departure.go_on(self.role, out)
         if isinstance(self.role, Idle):
             return
         self.role.flush(out)
@@ -432,6 +383,7 @@ class Replica(ViewFollower):
         copy = object.__new__(Replica)
         copy.__dict__.update(self.__dict__)
         copy.role = self.role.clone(self.state.clone())
+        copy._departure = self._departure.clone()
         return copy
 
     def freeze(self) -> Hashable:
@@ -444,7 +396,8 @@ class Replica(ViewFollower):
             self.operating,
             self._sequence,
             self._said,
-            (self._hinted, self._resending, self._leaving, self._left),
+            (self._hinted, self._resending),
+            self._departure.freeze(),
             self.state.freeze(),
             self.role.freeze(),
         )

@@ -8,14 +8,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-from pbactors.protocol.core import (
-    Address,
-    ClusterJoined,
-    Core,
-    Ignored,
-    Outbox,
-    ViewAcknowledged,
-)
+from pbactors.protocol.core import Address, Core, Outbox
+from pbactors.protocol.events import ClusterJoined, Ignored, ViewAcknowledged
 from pbactors.protocol.messages import Message, Superseded, ViewReply
 from pbactors.protocol.view import NO_VIEW, Member, View
 

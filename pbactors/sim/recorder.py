@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pbactors.protocol.core import Core, Ignored, Timer
+from pbactors.protocol.core import Core, Timer
+from pbactors.protocol.events import Ignored
 from pbactors.protocol.messages import Message
 from pbactors.sim.network import Packet
 from pbactors.sim.process import Process

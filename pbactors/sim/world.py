@@ -22,21 +22,21 @@ from pbactors.protocol.core import (
     Core,
     Effect,
     Emit,
-    Left,
     Outbox,
     Persist,
     Publish,
     Send,
-    SessionClosed,
     SetTimer,
     Signal,
     Slept,
     Target,
     Timer,
 )
+from pbactors.protocol.events import Left, SessionClosed
+from pbactors.protocol.idle import Idle
 from pbactors.protocol.invariants import Answered
 from pbactors.protocol.messages import Message, Ping, Reply, Request
-from pbactors.protocol.replica import Idle, Replica
+from pbactors.protocol.replica import Replica
 from pbactors.protocol.tool_messages import SwitchOver
 from pbactors.protocol.view import Member, View, ViewRecord
 from pbactors.protocol.view_service import ViewService

@@ -11,7 +11,7 @@ from pbactors.actors.chronicle import Chronicle
 from pbactors.actors.view_server import ViewServerActor
 from pbactors.errors import StoreUnavailable
 from pbactors.machines.kv import KeyValueStore
-from pbactors.protocol.core import ViewInstalled
+from pbactors.protocol.events import ViewInstalled
 from pbactors.protocol.messages import Ping, Report
 from pbactors.protocol.view import NO_VIEW, Cause, Member, View
 from pbactors.view_store import HISTORY_MAX, HistoryEntry, MemoryViewStore, new_record

@@ -13,7 +13,8 @@ import pbactors
 from pbactors import wire
 from pbactors.actors.node_actor import NodeActor
 from pbactors.actors.recorder import REPLY_BYTES_MAX, REPLY_MOMENTS_MAX, Recorder
-from pbactors.protocol.core import Address, Ignored, Status
+from pbactors.protocol.core import Address, Status
+from pbactors.protocol.events import Ignored
 from pbactors.protocol.messages import GetView, Message, Piece, Ping, Section
 from pbactors.protocol.tool_messages import RECORD_MS_MAX, GetMoments, GetStatus, Moments
 from pbactors.protocol.view import FRESH, NO_VIEW, Member, Role

@@ -21,11 +21,13 @@ from pbactors.machines.state_machine import StateMachine
 from pbactors.protocol import core as effects
 from pbactors.protocol.backup import Backup
 from pbactors.protocol.client import Client
-from pbactors.protocol.core import Address, Core, Event, Ignored, Outbox, StartOver, Timer
+from pbactors.protocol.core import Address, Core, Outbox, Timer
+from pbactors.protocol.events import Event, Ignored, StartOver
+from pbactors.protocol.idle import Idle
 from pbactors.protocol.invariants import Answered, broken
 from pbactors.protocol.messages import Message, Reply
 from pbactors.protocol.primary import Primary
-from pbactors.protocol.replica import Idle, Replica
+from pbactors.protocol.replica import Replica
 from pbactors.protocol.view import View, ViewRecord
 from pbactors.protocol.view_service import ViewService
 

@@ -6,7 +6,8 @@ import pytest
 
 from pbactors.config import Limits
 from pbactors.protocol.client import Client
-from pbactors.protocol.core import Core, Outbox, SessionClosed, SessionLost, Timer
+from pbactors.protocol.core import Core, Outbox, Timer
+from pbactors.protocol.events import SessionClosed, SessionLost
 from pbactors.protocol.messages import (
     GetView,
     Ping,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pbactors.config import Limits
-from pbactors.protocol.core import ConnectionLost, Leave, Left, Timer, ViewInstalled, ViewServed
+from pbactors.protocol.core import ConnectionLost, Leave, Timer
+from pbactors.protocol.events import Left, ViewInstalled, ViewServed
 from pbactors.protocol.messages import (
     Confirm,
     HandOver,

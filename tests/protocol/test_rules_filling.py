@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pbactors.config import Limits
-from pbactors.protocol.core import Diverged, Timer
+from pbactors.protocol.core import Timer
+from pbactors.protocol.events import Diverged
 from pbactors.protocol.invariants import recoverable
 from pbactors.protocol.messages import (
     Confirm,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pbactors.protocol.core import Ignored, Outbox, Send, Signal, Slept, Timer
+from pbactors.protocol.core import Outbox, Send, Signal, Slept, Timer
+from pbactors.protocol.events import Ignored
 from pbactors.protocol.messages import Ping, Reason, Refused, Superseded, ViewReply
 from pbactors.protocol.tool_messages import Abandon, Abandoned
 from pbactors.protocol.view import NO_VIEW, Member, View, ViewRecord

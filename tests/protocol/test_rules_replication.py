@@ -10,7 +10,8 @@ from pbactors.config import Limits
 from pbactors.errors import InvariantViolated
 from pbactors.machines.state_machine import StateMachine, command, query
 from pbactors.protocol.backup import Backup
-from pbactors.protocol.core import RoleChanged, Timer
+from pbactors.protocol.core import Timer
+from pbactors.protocol.events import RoleChanged
 from pbactors.protocol.messages import (
     Confirm,
     Forward,

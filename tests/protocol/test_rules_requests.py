@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from pbactors.protocol.core import ConnectionLost, Emit, Outbox, Send, ViewInstalled
+from pbactors.protocol.core import ConnectionLost, Emit, Outbox, Send
+from pbactors.protocol.events import ViewInstalled
 from pbactors.protocol.messages import HandOver, Ping, Reason, Refused, Report, ViewReply
 from pbactors.protocol.tool_messages import SwitchOver
 from pbactors.protocol.view import NO_VIEW, Cause, Member, ViewRecord

@@ -11,17 +11,14 @@ import pytest
 from pbactors.protocol.core import (
     ConnectionLost,
     Emit,
-    Event,
-    GraceGiven,
     Outbox,
     Persist,
     Publish,
     Signal,
     Slept,
-    Suspected,
-    SuspicionVoid,
     Timer,
 )
+from pbactors.protocol.events import Event, GraceGiven, Suspected, SuspicionVoid
 from pbactors.protocol.liveness import SUSPECT_CHECKS, TROUBLE_CHECKS
 from pbactors.protocol.messages import ViewReply
 from pbactors.protocol.view import View

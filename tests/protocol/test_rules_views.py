@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pbactors.protocol.core import Address, Emit, Outbox, Persist, Send, ViewInstalled
+from pbactors.protocol.core import Address, Emit, Outbox, Persist, Send
+from pbactors.protocol.events import ViewInstalled
 from pbactors.protocol.messages import Ping, Refused, Superseded, ViewReply
 from pbactors.protocol.view import Member, View, invalid_successor
 

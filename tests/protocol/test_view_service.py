@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pbactors.protocol.core import Emit, RoleChanged
+from pbactors.protocol.core import Emit
+from pbactors.protocol.events import RoleChanged
 
 from .hand_driven import Named, Servers, acknowledged_pair
 

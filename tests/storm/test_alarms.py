@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pbactors.protocol.core import (
+from pbactors.protocol.events import (
     Event,
     GraceGiven,
     RoleChanged,

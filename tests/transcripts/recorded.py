@@ -5,7 +5,8 @@ from __future__ import annotations
 from pbactors.config import Limits
 from pbactors.machines.calls import decode_outcome
 from pbactors.protocol import core as effects
-from pbactors.protocol.core import Core, Ignored
+from pbactors.protocol.core import Core
+from pbactors.protocol.events import Ignored
 from pbactors.protocol.messages import Message
 from pbactors.protocol.operations import Kind
 from pbactors.protocol.replica import Replica
