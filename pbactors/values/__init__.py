@@ -10,8 +10,9 @@ for state of any size. Functions are thread-safe; a ``Splitter`` or ``Assembler`
 thread.
 """
 
+from pbactors.values.assembler import Assembler
 from pbactors.values.packing import holds_at_most, pack, unpack
-from pbactors.values.pieces import Assembler, Splitter, split
+from pbactors.values.splitter import Splitter, split
 from pbactors.values.supported import DEPTH_MAX, SUPPORTED_TYPES, check_state
 
 __all__ = [
