@@ -48,7 +48,7 @@ PLACES: dict[str, set[str]] = {
     "cattrs": {"topology/"},
     "click": {"cli/"},
     "rich": {"cli/"},
-    "sqlite3": {"view_store.py"},
+    "sqlite3": {"view_store/sqlite.py"},
 }
 """Where each library is imported, and nowhere else. A library that is not here is none of ours."""
 

@@ -407,13 +407,13 @@ def test_the_log_is_empty_whenever_something_counts_as_saved(tmp_path: Path) -> 
 SAVE_AND_DIE_BETWEEN_LOG_AND_FILE = """
 import os, signal, sys
 from pathlib import Path
-from pbactors import view_store
+from pbactors.view_store import sqlite
 from pbactors.protocol.view import Member, View, ViewRecord
 
-store = view_store.open_store(Path(sys.argv[1]), form_new=False, cluster_name="local")
+store = sqlite.open_store(Path(sys.argv[1]), form_new=False, cluster_name="local")
 cluster = store.load().cluster
 store.save(ViewRecord(cluster, View(1, Member("a", bytes(16)), None), True))
-view_store._empty_the_log = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+sqlite._empty_the_log = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 store.save(ViewRecord(cluster, View(2, Member("b", bytes(16)), None), False))
 """
 

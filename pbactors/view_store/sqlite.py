@@ -1,47 +1,35 @@
-"""Where the view server makes views durable before anyone hears of them (R14, R46).
+"""A view store in one sqlite3 file (write-ahead log, synchronous writes).
 
-A store holds one record: cluster id, view number, primary, backup, acknowledged or not. A view
-server that forgot it could make two primaries, so everything here prefers refusing to guessing.
-
-``SqliteViewStore`` keeps the record in one sqlite3 file (write-ahead log, synchronous writes). A
-kill at any moment leaves the record before or the record after, never a mix. The file is locked
+A kill at any moment leaves the record before or the record after, never a mix. The file is locked
 for the life of the store, by a lock that the kernel drops with the process however it ends; the
 lock and the record are one file, so they cannot be separated by a person who tidies up.
 
 The log is emptied into the file before a record counts as saved. sqlite3 takes damage in a log for
 its end and goes on from an older record without a word, while damage in the file is refused. So a
 log that is found holds at most one record, of which nobody heard.
-
-Beside the record stands the history of views, for people: nothing is decided from it, and it is
-written after the record, never before.
-
-A store is opened, used and closed on one thread, the actor's; sqlite3 raises on any other.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 import zlib
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from pbactors.errors import InvariantViolated, StoreUnavailable
-from pbactors.protocol.message import CLUSTER_BYTES
-from pbactors.protocol.view import NO_VIEW, Member, View, ViewRecord
+from pbactors.errors import StoreUnavailable
+from pbactors.protocol.view import Member, View, ViewRecord
+from pbactors.view_store.interface import (
+    HISTORY_MAX,
+    HistoryEntry,
+    ViewStore,
+    new_record,
+    refuse_another_history,
+)
 
-__all__ = [
-    "HistoryEntry",
-    "MemoryViewStore",
-    "SqliteViewStore",
-    "ViewStore",
-    "new_record",
-    "open_store",
-]
+__all__ = ["SqliteViewStore", "open_store"]
 
 _FILE_NAME: Final = "view.sqlite3"
 _APPLICATION_ID: Final = 0x70626163  # "pbac": tells our files from other sqlite3 files
@@ -75,120 +63,7 @@ _HISTORY_SCHEMA: Final = """
     )
 """
 
-HISTORY_MAX: Final = 10_000
-"""How many views are remembered; older ones are forgotten."""
-
 _Row: TypeAlias = tuple[Any, ...]
-
-
-def new_record() -> ViewRecord:
-    """Return the first record of a new cluster: a random id, and no view yet."""
-    return ViewRecord(secrets.token_bytes(CLUSTER_BYTES), NO_VIEW, False)
-
-
-class HistoryEntry(NamedTuple):
-    """One view in the history.
-
-    Attributes:
-        number: of the view.
-        at_ms: when it was made, unix time in milliseconds, by the view server's clock.
-        primary: the name of its primary.
-        backup: the name of its backup, or None.
-        cause: why it followed the one before; see ``pbactors.protocol.view.Cause``.
-        node: whom the cause is about.
-        without_service_ms: for how long clients were not answered, as far as the view server could
-            see; None where it could not, or service has not begun again.
-    """
-
-    number: int
-    at_ms: int
-    primary: str
-    backup: str | None
-    cause: str
-    node: str
-    without_service_ms: int | None
-
-
-class ViewStore(ABC):
-    """What a view server needs to remember: one record, and for people the history of views. Use as
-    a context manager or ``close``.
-    """
-
-    @abstractmethod
-    def load(self) -> ViewRecord | None:
-        """Return the record, or None where nothing was ever stored.
-
-        Raises:
-            StoreUnavailable: it cannot be read.
-        """
-
-    @abstractmethod
-    def save(self, record: ViewRecord) -> None:
-        """Make ``record`` durable. When this returns it survives a kill and a power cut.
-
-        Raises:
-            StoreUnavailable: it could not be written, or the store is no longer where it was
-                opened; this record stands or the one before.
-            InvariantViolated: it would rewrite the history of its cluster.
-        """
-
-    @abstractmethod
-    def note(self, entry: HistoryEntry) -> None:
-        """Add a view to the history, or replace what is known of it.
-
-        Raises:
-            StoreUnavailable: it could not be written.
-        """
-
-    @abstractmethod
-    def history(self, after: int, count_max: int) -> tuple[list[HistoryEntry], int]:
-        """Return views above a number, the oldest first, and how many more there are.
-
-        Raises:
-            StoreUnavailable: it cannot be read.
-        """
-
-    @abstractmethod
-    def close(self) -> None:
-        """Give the store up, and with it the lock. May be repeated."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class MemoryViewStore(ViewStore):
-    """A store for tests and for clusters that live in one process: forgets with the process."""
-
-    def __init__(self, record: ViewRecord | None = None) -> None:
-        self._record = record
-        self._history: dict[int, HistoryEntry] = {}
-
-    def load(self) -> ViewRecord | None:
-        """Return the record, or None where nothing was ever stored."""
-        return self._record
-
-    def save(self, record: ViewRecord) -> None:
-        """Keep ``record``; see ``ViewStore.save``."""
-        _refuse_another_history(self._record, record)
-        if self._record is not None and record.cluster != self._record.cluster:
-            self._history.clear()
-        self._record = record
-
-    def note(self, entry: HistoryEntry) -> None:
-        """Keep ``entry``; see ``ViewStore.note``."""
-        self._history[entry.number] = entry
-        self._history.pop(entry.number - HISTORY_MAX, None)
-
-    def history(self, after: int, count_max: int) -> tuple[list[HistoryEntry], int]:
-        """Return views above a number; see ``ViewStore.history``."""
-        entries = [self._history[number] for number in sorted(self._history) if number > after]
-        return entries[:count_max], len(entries[count_max:])
-
-    def close(self) -> None:
-        """Do nothing: what was saved can still be loaded, as from a file."""
 
 
 class SqliteViewStore(ViewStore):
@@ -216,7 +91,7 @@ class SqliteViewStore(ViewStore):
 
     def save(self, record: ViewRecord) -> None:
         """Make ``record`` durable; see ``ViewStore.save``."""
-        _refuse_another_history(self._record, record)
+        refuse_another_history(self._record, record)
         self._refuse_another_file()
         with _explained(self.path), _transaction(self._connection):
             _write(self._connection, self._cluster_name, record)
@@ -441,26 +316,6 @@ def _record_of(row: _Row) -> ViewRecord:
 def _checksum(row: _Row) -> int:
     """Return what tells a record from a damaged one; sqlite3 itself does not look at values."""
     return zlib.crc32(repr(row).encode())
-
-
-def _refuse_another_history(before: ViewRecord | None, after: ViewRecord) -> None:
-    """Hold what must be true of consecutive records, however wrong the caller is.
-
-    Raises:
-        InvariantViolated: ``after`` is no record, or takes back what was announced.
-    """
-    reason = after.view.invalid()
-    if len(after.cluster) != CLUSTER_BYTES:
-        reason = f"a cluster id has {CLUSTER_BYTES} bytes, not {len(after.cluster)}"
-    if reason is None and before is not None and after.cluster == before.cluster:
-        if after.view.number < before.view.number:
-            reason = f"the stored view is {before.view.number} already"
-        elif after.view.number == before.view.number and after.view != before.view:
-            reason = "the stored view of this number has other members"
-        elif after.view == before.view and before.acked and not after.acked:
-            reason = "the stored view is acknowledged already"
-    if reason is not None:
-        raise InvariantViolated(f"R46: view {after.view.number} cannot be stored: {reason}")
 
 
 # -- what people read -------------------------------------------------------------------------
