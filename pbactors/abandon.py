@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pbactors import wire
-from pbactors.errors import MalformedMessage
 from pbactors.protocol.messages import Refused
 from pbactors.protocol.tool_messages import Abandon, Abandoned
-from pbactors.protocol.view import FRESH, Member
+from pbactors.questions import ask
 from pbactors.topology import Topology
-from pbactors.transport.ask import ask_once
 
 __all__ = ["send_abandon"]
 
@@ -38,14 +35,8 @@ def send_abandon(
     Returns:
         Answers by node name. A node that is missing may have heard it all the same.
     """
-    body = wire.encode(cluster, Member("", FRESH), Abandon(successor))
     addresses = {name: topology.node(name).address for name in names}
-    answers: dict[str, Abandoned | Refused] = {}
-    for name, answer in ask_once(addresses, body, timeout_s * 1000).items():
-        try:
-            _, message = wire.decode(answer)
-        except MalformedMessage:
-            continue
-        if isinstance(message, Abandoned | Refused):
-            answers[name] = message
-    return answers
+    answers = ask(addresses, Abandon(successor), timeout_s, cluster)
+    return {
+        name: answer for name, answer in answers.items() if isinstance(answer, Abandoned | Refused)
+    }

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pbactors import wire
-from pbactors.errors import MalformedMessage
 from pbactors.protocol.messages import Refused, ViewReply
 from pbactors.protocol.tool_messages import SwitchOver
-from pbactors.protocol.view import FRESH, Member
+from pbactors.questions import ask
 from pbactors.topology import Topology
-from pbactors.transport.ask import ask_once
 
 __all__ = ["send_switch_over"]
 
@@ -31,11 +28,7 @@ def send_switch_over(
     Returns:
         The view as it is, if the wish is taken; why it cannot be; or None without an answer.
     """
-    body = wire.encode(cluster, Member("", FRESH), SwitchOver(to))
     view_server = topology.view_server
-    answers = ask_once({view_server.name: view_server.address}, body, timeout_s * 1000)
-    try:
-        _, message = wire.decode(answers.get(view_server.name, b""))
-    except MalformedMessage:
-        return None
-    return message if isinstance(message, ViewReply | Refused) else None
+    addresses = {view_server.name: view_server.address}
+    answer = ask(addresses, SwitchOver(to), timeout_s, cluster).get(view_server.name)
+    return answer if isinstance(answer, ViewReply | Refused) else None

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pbactors import heartbeat, wire
+from pbactors import heartbeat
 from pbactors.errors import MalformedMessage
 from pbactors.heartbeat import Arrival, GapDetector, Record
 from pbactors.protocol.tool_messages import GetHistory, GetStatus, History, StatusReply
-from pbactors.protocol.view import FRESH, Member
+from pbactors.questions import ask
 from pbactors.topology import Topology, load
-from pbactors.transport.ask import ask_once
 from pbactors.transport.subscriber import Subscriber
 from pbactors.view_store import HistoryEntry
 
@@ -77,19 +77,18 @@ def ask_history(topology: Topology, timeout_s: float = 2.0) -> list[HistoryEntry
         Every view that it remembers, the oldest first; None if it does not answer, or not so.
     """
     view_server = topology.view_server
+    addresses = {view_server.name: view_server.address}
     entries: list[HistoryEntry] = []
     while True:
         after = entries[-1].number if entries else 0
-        body = wire.encode(b"", Member("", FRESH), GetHistory(after))
-        answers = ask_once({view_server.name: view_server.address}, body, timeout_s * 1000)
-        try:
-            _, message = wire.decode(answers.get(view_server.name, b""))
-            if not isinstance(message, History):
-                return None
-            entries += [HistoryEntry(**json.loads(line)) for line in message.lines.splitlines()]
-        except (MalformedMessage, ValueError, TypeError):  # junk, or lines of another version
+        answer = ask(addresses, GetHistory(after), timeout_s).get(view_server.name)
+        if not isinstance(answer, History):
             return None
-        if not message.left or not message.lines:
+        try:
+            entries += [HistoryEntry(**json.loads(line)) for line in answer.lines.splitlines()]
+        except (ValueError, TypeError):  # junk, or lines of another version
+            return None
+        if not answer.left or not answer.lines:
             return entries
 
 
@@ -103,14 +102,10 @@ def ask_nodes(topology: Topology, timeout_s: float = 0.5) -> dict[str, Record]:
     Returns:
         Records by node name; a node that did not answer in time is missing.
     """
-    body = wire.encode(b"", Member("", FRESH), GetStatus())
     addresses = {node.name: node.address for node in topology.nodes}
     records = {}
-    for name, answer in ask_once(addresses, body, timeout_s * 1000).items():
-        try:
-            _, message = wire.decode(answer)
-            if isinstance(message, StatusReply):
-                records[name] = heartbeat.decode(message.record)
-        except MalformedMessage:
-            continue
+    for name, answer in ask(addresses, GetStatus(), timeout_s).items():
+        if isinstance(answer, StatusReply):
+            with contextlib.suppress(MalformedMessage):
+                records[name] = heartbeat.decode(answer.record)
     return records

@@ -29,7 +29,7 @@ LAYERS: list[set[str]] = [
         "trace",
         "linearizability",
     },
-    {"ensemble", "workload"},
+    {"ensemble", "workload", "questions"},
     {"actors", "sim", "explore"},
     {"node", "client", "watch", "abandon", "switchover", "record"},
     {"cli", "__main__", "__init__"},
