@@ -51,14 +51,24 @@ def switchover(topology: str, to: str | None, timeout_s: float, as_json: bool) -
     if to is not None and plan.node(to).role != "replica":
         raise click.UsageError(f"--to names a replica; {to} is the view server")
     before = ask_view_server(plan)
+    if before is None:
+        view_server = plan.view_server
+        raise click.ClickException(
+            f"view server {view_server.name} does not answer at {view_server.address}; "
+            "it alone can move the primary role"
+        )
     if to is not None and before.view.primary == to:
         tell(to, before, before, as_json)
         return
     until_s = time.monotonic() + timeout_s
     wanted = wish(plan, to or "", before)
     while time.monotonic() < until_s:
-        after = ask_view_server(plan)
-        if after.view.number > before.view.number and after.view.primary == wanted:
+        after = ask_view_server(plan)  # it may be away for a moment
+        if (
+            after is not None
+            and after.view.number > before.view.number
+            and after.view.primary == wanted
+        ):
             tell(wanted, before, after, as_json)
             return
         time.sleep(LOOK_S)
@@ -68,21 +78,10 @@ def switchover(topology: str, to: str | None, timeout_s: float, as_json: bool) -
     )
 
 
-def ask_view_server(topology: Topology) -> Record:
-    """Return what the view server says of the cluster.
-
-    Raises:
-        ClickException: it does not answer.
-    """
-    view_server = topology.view_server
-    only = replace(topology, nodes=(view_server,))
-    record = ask_nodes(only).get(view_server.name)
-    if record is None:
-        raise click.ClickException(
-            f"view server {view_server.name} does not answer at {view_server.address}; "
-            "it alone can move the primary role"
-        )
-    return record
+def ask_view_server(topology: Topology) -> Record | None:
+    """Return what the view server says of the cluster; None if it does not answer."""
+    only = replace(topology, nodes=(topology.view_server,))
+    return ask_nodes(only).get(topology.view_server.name)
 
 
 def wish(topology: Topology, to: str, before: Record) -> str:

@@ -175,7 +175,9 @@ class Primary:
     def on_confirm(self, confirm: Confirm, out: Outbox) -> str | None:
         """The backup holds everything up to an op number (R34). Returns why it changed nothing."""
         link = self._link
-        if link is None or self._diverged:
+        if link is None:
+            return "there is no backup"
+        if self._diverged:
             return "the backup has diverged"
         if confirm.op > link.sent_end:
             raise InvariantViolated(

@@ -154,3 +154,17 @@ def acknowledged_pair() -> Servers:
     assert servers.view == ("1", "2", 2)
     assert servers.acked
     return servers
+
+
+def pair(dead_pings: int, *idle: str) -> Servers:
+    """Return servers in view (1, 2, 2), acknowledged, with idle ones that were heard."""
+    servers = Servers(dead_pings=dead_pings)
+    servers.ping("1", 0)
+    servers.ping("1", 1)
+    servers.ping("2", 0)
+    servers.ping("1", 2)
+    servers.ping("2", 2)
+    for name in idle:
+        servers.ping(name, 0)
+    assert servers.view == ("1", "2", 2)
+    return servers

@@ -12,7 +12,7 @@ from pbactors.protocol.messages import HandOver, Ping, Reason, Refused, Report, 
 from pbactors.protocol.tool_messages import SwitchOver
 from pbactors.protocol.view import NO_VIEW, Cause, Member, ViewRecord
 
-from .hand_driven import Servers
+from .hand_driven import Servers, pair
 from .network import CLUSTER, CONTRACT, incarnation
 
 PATIENT = 40
@@ -25,20 +25,6 @@ HOLD_CHECKS = 40
 """The first hold-down in ping checks."""
 
 OPERATOR = Member("", incarnation(9))
-
-
-def pair(*idle: str) -> Servers:
-    """Return servers in view (1, 2, 2), acknowledged, with idle ones that were heard."""
-    servers = Servers(dead_pings=PATIENT)
-    servers.ping("1", 0)
-    servers.ping("1", 1)
-    servers.ping("2", 0)
-    servers.ping("1", 2)
-    servers.ping("2", 2)
-    for name in idle:
-        servers.ping(name, 0)
-    assert servers.view == ("1", "2", 2)
-    return servers
 
 
 def reports(servers: Servers, checks: int, report: Report, *others: str) -> None:
@@ -83,7 +69,7 @@ def test_R43_a_report_does_not_ripen_while_its_primary_is_silent() -> None:
     """“in its newest ping, continuously”: one that reports and dies would else cost the only living
     copy, since it is its last ping that stands. The backup is promoted instead.
     """
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     servers.ping("1", report=Report.UNREACHABLE)
     assert servers.checks(PATIENT - 1, "2", "3") == ("1", "2", 2)
     assert servers.checks(1, "2", "3") == ("2", "3", 3)
@@ -91,7 +77,7 @@ def test_R43_a_report_does_not_ripen_while_its_primary_is_silent() -> None:
 
 def test_R43_a_report_does_not_ripen_while_its_primary_is_suspected() -> None:
     """R49: whose connection is lost may be dead; its last report must not cost the living copy."""
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     reports(servers, LINK_CHECKS - 1, Report.UNREACHABLE, "2", "3")
     servers.ping("1", report=Report.UNREACHABLE)
     servers.core.on_signal(ConnectionLost("1"), Outbox())
@@ -101,7 +87,7 @@ def test_R43_a_report_does_not_ripen_while_its_primary_is_suspected() -> None:
 
 def test_R43_a_primary_that_is_heard_now_and_then_goes_on_missing_it() -> None:
     """Pings that are late make it slower, and do not begin it anew."""
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     reports(servers, LINK_CHECKS - 1, Report.UNREACHABLE, "2", "3")
     assert servers.checks(3, "2", "3") == ("1", "2", 2)
     servers.ping("1", report=Report.UNREACHABLE)
@@ -110,13 +96,13 @@ def test_R43_a_primary_that_is_heard_now_and_then_goes_on_missing_it() -> None:
 
 def test_R13_an_older_ping_takes_no_report_back_and_brings_none() -> None:
     """“one not newer (by its sequence number) than the newest processed, changes nothing”"""
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     old = Ping(2, 1, 0, CONTRACT)
     reports(servers, LINK_CHECKS - 1, Report.UNREACHABLE, "2", "3")
     servers.ping("1", report=Report.UNREACHABLE)
     servers.say(servers.member("1"), old)
     assert servers.checks(1, "2", "3") == ("1", "3", 3)
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     old = Ping(2, 1, 0, CONTRACT, Report.DIVERGED, servers.member("2").incarnation)
     servers.say(servers.member("1"), old)
     assert servers.view == ("1", "2", 2)
@@ -152,7 +138,7 @@ def test_R35_a_backup_cannot_take_over_while_it_is_filled() -> None:
 
 def test_R43_the_hold_down_is_forgotten_after_a_stable_time() -> None:
     """“is forgotten after a stable time”: the next one is as short as the first."""
-    servers = pair()
+    servers = pair(PATIENT)
     waited = []
     for quiet in (0, 1000, 0):
         reports(servers, LINK_CHECKS, Report.UNREACHABLE, "2")
@@ -173,7 +159,7 @@ def test_R44_a_wish_does_not_replace_the_backup_of_a_silent_primary() -> None:
     """If the primary is dead already, its backup holds the only copy: it is promoted, and what the
     operator wants is tried afterwards.
     """
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     servers.checks(2, "2", "3")
     assert wish(servers, "3") is None
     assert servers.checks(PATIENT - 3, "2", "3") == ("1", "2", 2)
@@ -181,7 +167,7 @@ def test_R44_a_wish_does_not_replace_the_backup_of_a_silent_primary() -> None:
 
 
 def test_R44_a_wish_is_tried_when_the_primary_is_heard_again() -> None:
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     servers.checks(2, "2", "3")
     wish(servers, "3")
     assert servers.ping("1") == ("1", "3", 3)
@@ -189,7 +175,7 @@ def test_R44_a_wish_is_tried_when_the_primary_is_heard_again() -> None:
 
 def test_R44_a_backup_that_leaves_is_kept_while_the_primary_is_silent() -> None:
     """It may be the last that holds the state; once the primary is heard, or given up, it goes."""
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     servers.checks(2, "2", "3")
     assert servers.ping("2", leaving=True) == ("1", "2", 2)
     assert servers.ping("1") == ("1", "3", 3)
@@ -198,7 +184,7 @@ def test_R44_a_backup_that_leaves_is_kept_while_the_primary_is_silent() -> None:
 
 def test_R44_a_wish_is_forgotten_after_a_while() -> None:
     """An operator who has gone home is not surprised by it."""
-    servers = pair()
+    servers = pair(PATIENT)
     wish(servers, "2")
     servers.checks(400, "1")
     servers.ping("2")
@@ -210,7 +196,7 @@ def test_R44_a_wish_is_forgotten_after_a_while() -> None:
 
 def test_R44_a_wish_lasts_while_it_is_filled() -> None:
     """A large state takes longer than an operator's wish is tried otherwise."""
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     wish(servers, "3")
     assert servers.view == ("1", "3", 3)
     for _ in range(800):
@@ -226,7 +212,7 @@ def test_R44_what_cannot_be_wished_for() -> None:
     """Each is refused with a text that says why."""
     servers = Servers(dead_pings=PATIENT)
     assert "no primary yet" in (wish(servers, "1") or "")
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     servers.ping("3", leaving=True)
     assert "about to end" in (wish(servers, "3") or "")
     assert "no replica named 'z'" in (wish(servers, "z") or "")
@@ -235,7 +221,7 @@ def test_R44_what_cannot_be_wished_for() -> None:
     assert servers.view == ("1", None, 3)
     servers.ping("1")
     assert "no backup" in (wish(servers, "") or "")
-    overtaken = pair()
+    overtaken = pair(PATIENT)
     overtaken.ping("1", 7)
     assert "set back" in (wish(overtaken, "2") or "")
 
@@ -253,7 +239,7 @@ def test_R44_the_unnamed_backup_must_be_alive_too() -> None:
 @pytest.mark.parametrize(("times", "why"), [(1, "held apart"), (3, "stays out")])
 def test_R43_R50_a_wish_does_not_bring_back_who_is_kept_out(times: int, why: str) -> None:
     """“The same pair is not formed again for a hold-down”; “after three times it stays out”."""
-    servers = pair()
+    servers = pair(PATIENT)
     hold(servers, times)
     number = servers.view[2]
     assert why in (wish(servers, "2") or "")
@@ -262,7 +248,7 @@ def test_R43_R50_a_wish_does_not_bring_back_who_is_kept_out(times: int, why: str
 
 def test_R50_a_wish_from_before_does_not_bring_back_who_diverges() -> None:
     """The wish was taken while nothing was wrong yet."""
-    servers = pair()
+    servers = pair(PATIENT)
     wish(servers, "2")
     servers.ping("1", report=Report.DIVERGED)
     servers.ping("1")
@@ -271,7 +257,7 @@ def test_R50_a_wish_from_before_does_not_bring_back_who_diverges() -> None:
 
 def test_a_stranger_who_wishes_is_told_that_it_is_one() -> None:
     """R46: “A message with another cluster id is refused, counted ... and changes nothing.”"""
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     (_, refusal) = servers.say(OPERATOR, SwitchOver("3"), cluster=b"other" + bytes(11))
     assert isinstance(refusal, Send)
     assert isinstance(refusal.message, Refused)
@@ -280,7 +266,7 @@ def test_a_stranger_who_wishes_is_told_that_it_is_one() -> None:
 
 def test_who_was_leaving_when_it_fell_silent_has_left() -> None:
     """It said so before: nobody was killed."""
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     servers.ping("1", leaving=True)
     servers.core.on_signal(ConnectionLost("1"), Outbox())
     assert servers.checks(3, "2", "3") == ("2", "3", 3)

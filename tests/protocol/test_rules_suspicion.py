@@ -23,25 +23,11 @@ from pbactors.protocol.liveness import SUSPECT_CHECKS, TROUBLE_CHECKS
 from pbactors.protocol.messages import ViewReply
 from pbactors.protocol.view import View
 
-from .hand_driven import Servers, named
+from .hand_driven import Servers, named, pair
 from .network import VIEW, Network
 
 PATIENT = 10
 """Ping checks of the full patience here: far more than a suspect gets."""
-
-
-def pair(*heard: str) -> Servers:
-    """Return servers in view (1, 2, 2), acknowledged, with idle ones that were heard."""
-    servers = Servers(dead_pings=PATIENT)
-    servers.ping("1", 0)
-    servers.ping("1", 1)
-    servers.ping("2", 0)
-    servers.ping("1", 2)
-    servers.ping("2", 2)
-    for name in heard:
-        servers.ping(name, 0)
-    assert servers.view == ("1", "2", 2)
-    return servers
 
 
 def lose(servers: Servers, *names: str) -> None:
@@ -52,7 +38,7 @@ def lose(servers: Servers, *names: str) -> None:
 
 def test_R49_a_suspicion_never_itself_kills() -> None:
     """“shortens patience and never itself kills”"""
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     lose(servers, "1")
     assert servers.ping("2") == ("1", "2", 2)
     assert servers.checks(SUSPECT_CHECKS - 1, "2", "3") == ("1", "2", 2)
@@ -60,27 +46,27 @@ def test_R49_a_suspicion_never_itself_kills() -> None:
 
 def test_R49_a_suspicion_shortens_patience() -> None:
     """“shortens patience”: a killed primary is replaced after the next ping checks."""
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     lose(servers, "1")
     assert servers.checks(SUSPECT_CHECKS, "2", "3") == ("2", "3", 3)
 
 
 def test_R49_a_backup_too_is_replaced_soon() -> None:
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     lose(servers, "2")
     assert servers.checks(SUSPECT_CHECKS, "1", "3") == ("1", "3", 3)
 
 
 def test_without_a_suspicion_patience_is_full() -> None:
     """“missed pings on a living connection (busy, hung) count with the longer patience”"""
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     assert servers.checks(PATIENT - 1, "2", "3") == ("1", "2", 2)
     assert servers.checks(1, "2", "3") == ("2", "3", 3)
 
 
 def test_R49_a_suspicion_is_void_if_a_newer_ping_exists() -> None:
     """“is void if a newer connection or ping exists”"""
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     lose(servers, "1")
     servers.check()
     servers.ping("1")
@@ -92,7 +78,7 @@ def test_R49_the_backup_is_promoted_only_after_a_later_ping() -> None:
     promoted only after a ping of its incarnation later than that event”: what hit one may have hit
     both.
     """
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     lose(servers, "1")
     assert servers.checks(SUSPECT_CHECKS, "3") == ("1", "2", 2)
     assert servers.ping("2") == ("2", "3", 3)
@@ -100,7 +86,7 @@ def test_R49_the_backup_is_promoted_only_after_a_later_ping() -> None:
 
 def test_R49_another_life_of_the_backup_is_no_later_ping() -> None:
     """“a ping of its incarnation”"""
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     lose(servers, "1")
     servers.checks(SUSPECT_CHECKS, "3")
     servers.restart("2")
@@ -109,7 +95,7 @@ def test_R49_another_life_of_the_backup_is_no_later_ping() -> None:
 
 def test_R49_at_full_patience_alive_is_enough() -> None:
     """“at full patience, alive by R9 is enough”"""
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     for _ in range(3):
         servers.check()
     servers.ping("2")
@@ -121,7 +107,7 @@ def test_R49_at_full_patience_alive_is_enough() -> None:
 @pytest.mark.parametrize("lost", [("1", "2"), ("1", "3"), ("3", "2", "1"), ("2", "3", "1")])
 def test_R49_losing_most_peers_at_once_is_its_own_trouble(lost: tuple[str, ...]) -> None:
     """“If V loses most peers at once, that is V's own trouble: full patience.”"""
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     lose(servers, *lost)
     assert servers.checks(PATIENT - 1) == ("1", "2", 2)
 
@@ -131,7 +117,7 @@ def test_R49_trouble_of_its_own_is_noticed_bit_by_bit(signals: tuple[Signal, ...
     """“that is V's own trouble: full patience”: also for whose connection is found lost a moment
     later, when pings have come again; but not for ever.
     """
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     told(servers, *signals)
     servers.checks(TROUBLE_CHECKS - 1, "1", "2", "3")
     lose(servers, "1")
@@ -143,7 +129,7 @@ def test_R49_trouble_of_its_own_is_noticed_bit_by_bit(signals: tuple[Signal, ...
 
 def test_one_after_the_other_is_no_trouble_of_its_own() -> None:
     """The idle server died some time ago; it is not counted among the peers any more."""
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     lose(servers, "3")
     assert servers.checks(SUSPECT_CHECKS, "1", "2") == ("1", "2", 2)
     lose(servers, "1")
@@ -162,14 +148,14 @@ def test_R49_who_slept_or_has_just_restarted_gives_everyone_a_fresh_grace(
     begin_anew: Callable[[Servers], None],
 ) -> None:
     """Its connections were lost while it did not look, or not made yet: that says nothing."""
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     begin_anew(servers)
     lose(servers, "1")
     assert servers.checks(PATIENT - 1, "2", "3") == ("1", "2", 2)
 
 
 def test_strangers_and_the_dead_are_not_suspected() -> None:
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     lose(servers, "nobody", "", VIEW)
     servers.checks(PATIENT, "1", "2")
     frozen = servers.core.freeze()
@@ -189,7 +175,7 @@ def told(servers: Servers, *signals: Signal) -> list[Event]:
 
 
 def test_a_suspicion_and_its_end_are_told_once_each() -> None:
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     assert told(servers, ConnectionLost("1"), ConnectionLost("1")) == [Suspected("1")]
     servers.effects.clear()
     servers.ping("1")
@@ -200,7 +186,7 @@ def test_a_suspicion_and_its_end_are_told_once_each() -> None:
 
 def test_trouble_of_its_own_ends_every_suspicion() -> None:
     """“If V loses most peers at once, that is V's own trouble”"""
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     assert told(servers, ConnectionLost("3"), ConnectionLost("1")) == [
         Suspected("3"),
         Suspected("1"),
@@ -211,7 +197,7 @@ def test_trouble_of_its_own_ends_every_suspicion() -> None:
 
 def test_R46_a_view_server_that_slept_says_for_how_long() -> None:
     """“everyone gets a fresh grace period (also when V notices it slept)”"""
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     (event,) = told(servers, Slept(612))
     assert event == GraceGiven(612)
     assert str(event) == "did nothing for 612 ms: everyone has a fresh grace period"
@@ -222,7 +208,7 @@ def test_R46_a_view_server_that_slept_says_for_how_long() -> None:
 
 def test_R14_a_view_is_published_when_it_is_durable() -> None:
     """“Views are durable before anyone hears of them”, also who only listens."""
-    servers = pair("3")
+    servers = pair(PATIENT, "3")
     servers.effects.clear()
     servers.checks(PATIENT, "2", "3")
     servers.ping("2")

@@ -31,6 +31,9 @@ COLLECTIONS: Final = 0.3
 LISTS: Final = 200_000
 """What a collection has to look at: about 70 ms on an idle machine."""
 
+_C: Final = ctypes.PyDLL(None)
+"""Unlike CDLL, PyDLL keeps the interpreter to itself while the C code runs."""
+
 _HELD: Final = re.compile(r"^held by (\w+) for (\d+) ms$", re.MULTILINE)
 
 
@@ -48,9 +51,8 @@ def hold_at_random(random: Random) -> None:
 def hold(seconds: float) -> float:
     """Let no other thread of this process run Python for so long; return for how long it was."""
     start_s = time.monotonic()
-    # Unlike CDLL, PyDLL keeps the interpreter to itself while the C code runs. That this code
-    # sleeps makes it exact; the processors are kept busy by others.
-    ctypes.PyDLL(None).usleep(round(seconds * 1_000_000))
+    # That this code sleeps makes it exact; the processors are kept busy by others.
+    _C.usleep(round(seconds * 1_000_000))
     return time.monotonic() - start_s
 
 

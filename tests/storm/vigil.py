@@ -11,7 +11,7 @@ from typing import Final
 
 from tests.storm.alarms import Alarms, alarms_in
 from tests.storm.cluster import REPLICAS, VIEW_SERVER
-from tests.storm.conductor import Conductor, WentWrong
+from tests.storm.conductor import SERVES_WITHIN_S, Conductor, WentWrong
 from tests.storm.held_node import holds
 from tests.storm.hosts import Hosts
 from tests.storm.noise import Noise
@@ -62,7 +62,10 @@ class Vigil(Conductor):
 
     def _wait_until_all_live(self) -> None:
         """Wait for the third replica too: who has never pinged cannot be taken for dead."""
-        while set(REPLICAS) != self._living():
+        until_s = time.monotonic() + SERVES_WITHIN_S
+        while (living := self._living()) != set(REPLICAS):
+            if time.monotonic() > until_s:
+                raise WentWrong(f"only {sorted(living)} count as alive, in a cluster without noise")
             self._step()
 
     def _living(self) -> set[str]:
