@@ -179,11 +179,19 @@ FIELDS: dict[Any, st.SearchStrategy[Any]] = {
 }
 
 
+NUMBERED: dict[str, st.SearchStrategy[Any]] = {
+    name: st.sampled_from([int(number) for number in numbers])
+    for name, numbers in (("reason", Reason), ("section", Section), ("report", Report))
+}
+"""Fields whose numbers have names: any other number is refused."""
+
+
 def messages_of(kind: type[Message]) -> st.SearchStrategy[Message]:
     """Generate messages that pass their own judgement; the names say which bytes are ids."""
     types = get_type_hints(kind)
     parts = {field.name: FIELDS[types[field.name]] for field in fields(kind)}
-    parts |= dict.fromkeys({"target", "newest", "successor"} & parts.keys(), IDS)
+    parts |= dict.fromkeys({"target", "newest", "successor", "about"} & parts.keys(), IDS)
+    parts |= {name: named for name, named in NUMBERED.items() if name in parts}
     return st.builds(kind, **parts).filter(lambda message: message.invalid() is None)
 
 

@@ -280,7 +280,7 @@ class Nemesis:
     def _suspect(self, action: Action, random: Random) -> str:
         """The view server loses its connection to a node that goes on running."""
         name = self._name(action)
-        self._world.lose_connection(name)
+        self._world.outside.lose_connection(name)
         return name
 
     # -- planned work, and copies that differ -------------------------------------------------
@@ -296,7 +296,7 @@ class Nemesis:
     def _switch_over(self, action: Action, random: Random) -> str:
         """An operator wants another primary (R44)."""
         name = random.choice(("", self._name(action)))
-        self._world.ask(VIEW_SERVER, SwitchOver(name))
+        self._world.outside.ask(VIEW_SERVER, SwitchOver(name))
         return name or "to the backup"
 
     def _depart(self, action: Action, random: Random) -> str:

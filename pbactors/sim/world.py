@@ -12,7 +12,7 @@ from random import Random
 from zlib import crc32
 
 from pbactors import wire
-from pbactors.ensemble import VIEW_SERVER, Ensemble, incarnation
+from pbactors.ensemble import VIEW_SERVER, Ensemble
 from pbactors.machines.state_machine import StateMachine
 from pbactors.protocol.core import (
     Address,
@@ -38,33 +38,28 @@ from pbactors.protocol.invariants import Answered
 from pbactors.protocol.messages import Message, Ping, Reply, Request
 from pbactors.protocol.replica import Replica
 from pbactors.protocol.tool_messages import SwitchOver
-from pbactors.protocol.view import Member, View, ViewRecord
+from pbactors.protocol.view import View, ViewRecord
 from pbactors.protocol.view_service import ViewService
 from pbactors.sim.agenda import Agenda
 from pbactors.sim.client_side import ClientSide
 from pbactors.sim.clock import Clock
 from pbactors.sim.judge import Judge
 from pbactors.sim.network import Network, Packet
+from pbactors.sim.outside import Outside
 from pbactors.sim.plan import Plan
+from pbactors.sim.population import Population
 from pbactors.sim.process import CallGiven, Process
 from pbactors.sim.recorder import Recorder
 from pbactors.sim.timers import Timers
 from pbactors.sim.view_judge import ViewJudge
 from pbactors.sim.violation import Violation
 from pbactors.sim.watched import watch
-from pbactors.trace import Sort
 
 __all__ = ["World"]
 
 REPLICAS = "abcdefgh"
 _BATCH_MS = 8.0
-_NOTICED_MS = 5.0
-"""A crash shows at the other end of a connection within so long, mostly."""
-
 _KNOWN_MAX = 1000
-
-OPERATOR = "operator"
-"""Whose messages come over no link."""
 
 
 class World:
@@ -81,7 +76,8 @@ class World:
         network: all links.
         judge: holds everything against the rules.
         faults: how often what went wrong.
-        replicas: the running replicas, by name; a former life has a name of its own.
+        population: who runs.
+        outside: tells nodes what no message tells them.
         record: what the view server's store holds.
         answered: how far answers have gone.
         views: how many views there were.
@@ -97,8 +93,8 @@ class World:
         self.faults: Counter[str] = Counter()
         self.network = Network(plan, self.agenda, self._arrived, self._lost, self.faults)
         self.names = tuple(REPLICAS[: plan.replicas])
-        self.lives: dict[str, list[Process]] = {}
-        self.replicas: dict[str, Replica] = {}
+        self.population = Population()
+        self.outside = Outside(self)
         self.judge = Judge(self, plan.min_copies)
         self.view_judge = ViewJudge(self, plan.timing.dead_pings)
         self.clients = ClientSide()
@@ -112,9 +108,7 @@ class World:
         )
         self.record = self._ensemble.first_record()
         self._machine = machine
-        self._routes: dict[bytes, Process] = {}
         self._random = Random(f"{plan.seed}/world")
-        self._lives = 0
         self._packets = 0
         self._timers = Timers(plan.mix, self.agenda, self._fired, self.faults)
         self._calm = False
@@ -126,6 +120,16 @@ class World:
     def records(self) -> tuple[ViewRecord, ...]:
         """What is stored; the judge has held each record against the one before."""
         return (self.record,)
+
+    @property
+    def lives(self) -> dict[str, list[Process]]:
+        """The running processes by name, the newest life last."""
+        return self.population.lives
+
+    @property
+    def replicas(self) -> dict[str, Replica]:
+        """The running replicas by name; a former life has a name of its own."""
+        return self.population.replicas
 
     @property
     def view_server_runs(self) -> bool:
@@ -142,19 +146,14 @@ class World:
     def start_view_server(self) -> None:
         """Start the view server from what is stored."""
         self.view_judge.started()
-        self._lives += 1
-        core = self._ensemble.view_service(incarnation(self._lives), self.record)
-        self._begin(VIEW_SERVER, core)
+        rank, life = self.population.next_life()
+        self._begin(VIEW_SERVER, rank, self._ensemble.view_service(life, self.record))
 
     def start_replica(self, name: str) -> None:
         """Start a replica, empty, also beside another life of the same name."""
-        for other in self.lives.get(name, ()):
-            if not other.former:
-                other.former = True
-                self.replicas[f"{name}, life {other.life}"] = self.replicas.pop(name)
-        self._lives += 1
+        rank, life = self.population.next_life()
         plan = self.plan
-        stamps = Clock(self.agenda, Random(f"{plan.seed}/clock/{name}/{self._lives}"))
+        stamps = Clock(self.agenda, Random(f"{plan.seed}/clock/{name}/{rank}"))
         ensemble = Ensemble(
             self._machine,
             self.names,
@@ -163,22 +162,19 @@ class World:
             stamps,
             min_copies=plan.min_copies,
         )
-        core = ensemble.replica(name, incarnation(self._lives))
+        core = ensemble.replica(name, life)
         watch(core, self.judge.executed)
-        self.replicas[name] = core
-        self._begin(name, core)
+        self._begin(name, rank, core)
 
     def start_client(self, name: str, random: Random) -> Process:
         """Start a client, whose tokens are drawn from ``random``."""
-        self._lives += 1
-        core = self._ensemble.client(incarnation(self._lives), lambda: random.randbytes(16))
-        return self._begin(name, core)
+        rank, life = self.population.next_life()
+        core = self._ensemble.client(life, lambda: random.randbytes(16))
+        return self._begin(name, rank, core)
 
-    def _begin(self, name: str, core: Core) -> Process:
+    def _begin(self, name: str, rank: int, core: Core) -> Process:
         random = Random(f"{self.plan.seed}/process/{name}/{len(self.lives.get(name, ()))}")
-        process = Process(name, self._lives, core, random)
-        self.lives.setdefault(name, []).append(process)
-        self._routes[process.route] = process
+        process = self.population.begin(name, rank, core, random)
         if self.recorder is not None:
             self.recorder.started(self, process)
         out = Outbox()
@@ -192,34 +188,11 @@ class World:
         if not process.alive:
             return
         process.alive = False
-        self.lives[process.name].remove(process)
-        del self._routes[process.route]
+        self.population.end(process)
         if isinstance(process.core, Replica):
-            key = f"{process.name}, life {process.life}" if process.former else process.name
-            del self.replicas[key]
-            self._notice_later(process)
+            self.outside.notice_later(process, self._calm)
         if self.recorder is not None:
             self.recorder.stopped(self, process)
-
-    def _notice_later(self, process: Process) -> None:
-        """A process has ended: the view server's connection to it is lost. That is mostly noticed
-        at once, sometimes late, when another life may have begun, and sometimes not at all.
-        """
-        chance, delay_ms = process.random.random(), process.random.random() * _NOTICED_MS
-        if chance < 0.1:
-            delay_ms += self.plan.timing.dead_interval_ms * 20 * chance
-        if chance < 0.9 or self._calm:
-            self.agenda.after(delay_ms, self.lose_connection, process.name)
-
-    def lose_connection(self, name: str) -> None:
-        """The view server notices, rightly or wrongly, that its connection to a node is lost."""
-        view_server = self.newest(VIEW_SERVER)
-        if view_server is None:
-            return
-        signal = ConnectionLost(name)
-        if self.recorder is not None:
-            self.recorder.note(self, VIEW_SERVER, Sort.SIGNAL, str(signal))
-        self.signal(view_server, signal)
 
     def signal(self, process: Process, signal: Signal) -> None:
         """Give a process a signal: at once, or when it wakes."""
@@ -228,33 +201,22 @@ class World:
         else:
             self.run(process, (), (signal,))
 
-    def ask(self, target: str, message: Message) -> None:
-        """Send a node a message from an operator's tool; its answer goes nowhere."""
+    def next_packet(self) -> int:
+        """Return the number of the message that is sent next."""
         self._packets += 1
-        body = wire.encode(self.record.cluster, Member("", incarnation(0)), message)
-        packet = Packet((OPERATOR, target), b"", OPERATOR.encode(), body, self._packets)
-        if self.recorder is not None:
-            self.recorder.note(self, target, Sort.FAULT, f"an operator asks: {message}")
-        process = self.newest(target)
-        if process is not None:
-            self.give(process, packet)
+        return self._packets
 
     def newest(self, name: str) -> Process | None:
         """Return the newest running life of a name."""
-        lives = self.lives.get(name)
-        return lives[-1] if lives else None
+        return self.population.newest(name)
 
     # -- arrivals -----------------------------------------------------------------------------
 
     def _arrived(self, packet: Packet) -> None:
         if packet.route:
-            process = self._routes.get(packet.route)
+            process = self.population.at(packet.route)
         else:
-            lives = self.lives.get(packet.pair[1])
-            if not lives:
-                process = None
-            else:
-                process = lives[0] if len(lives) == 1 else self._random.choice(lives)
+            process = self.population.somebody(packet.pair[1], self._random)
         if process is None:
             self._lost(packet)
         else:
@@ -422,15 +384,15 @@ class World:
             self.judge.pings(core.member, message.number)
         body = wire.encode(core.cluster, core.member, message)
         self.digest = crc32(body, self.digest ^ int(1000 * self.agenda.now_ms))
-        self._packets += 1
+        number = self.next_packet()
         if type(target) is str:
             route, name = b"", target
         else:
-            peer = self._routes.get(target.route)  # type: ignore[union-attr]
+            peer = self.population.at(target.route)  # type: ignore[union-attr]
             if peer is None:
                 return
             route, name = peer.route, peer.name
-        packet = Packet((process.name, name), route, process.route, body, self._packets)
+        packet = Packet((process.name, name), route, process.route, body, number)
         if self.recorder is not None:
             self.recorder.sent(self, process, packet, message)
         self.network.send(packet, message.bulk)
@@ -495,10 +457,11 @@ class World:
         self.store_fails = False
         self.network.calm()
         self._timers.calm()
-        for process in [process for lives in self.lives.values() for process in lives]:
+        for process in self.population:
             process.torn = False
             core = process.core
-            if process.left and isinstance(core, Replica) and isinstance(core.role, Idle):
+            idles = isinstance(core, Replica) and isinstance(core.role, Idle)
+            if process.former or (process.left and idles):
                 self.crash(process)
             else:
                 self.thaw(process, notices=True)
