@@ -312,14 +312,13 @@ class Primary:
         """
         self._commit(self._log.end)  # what was pending when the view began
         while self._intake.gathered:
-            room = None if filling is None else self._room(filling)
             before = self._log.end
-            self._order_batch(room)
+            self._order_batch(None if filling is None else self._room(filling))
             self._commit(self._log.end)
-            if filling is None or filling.given_up:
-                self._log.forget(self.state.op)
             if self._log.end == before:
                 break  # no room, or queries alone
+        if filling is None or filling.given_up:  # else it waits for the backup
+            self._log.forget(self.state.op)
 
     def _room(self, filling: Filling) -> int | None:
         if filling.given_up:

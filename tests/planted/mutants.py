@@ -943,8 +943,8 @@ CHANGES = [
         (
             change(
                 "primary",
-                "            if filling is None or filling.given_up:\n                self._log.forget",
-                "            if True:\n                self._log.forget",
+                "        if filling is None or filling.given_up:  # else",
+                "        if True:  # else",
             ),
         ),
         seed=0,

@@ -91,6 +91,7 @@ def enter_enclosure(options: argparse.Namespace, arguments: Sequence[str]) -> No
 def storm(options: argparse.Namespace, folder: Path) -> int:
     """Storm in ``folder`` and return the exit code."""
     start_s = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
     log = (folder / "storm.log").open("w")
 
     def say(what: str) -> None:
