@@ -6,7 +6,7 @@ from pbactors.config import Limits
 from pbactors.machines.calls import decode_outcome
 from pbactors.protocol import core as effects
 from pbactors.protocol.core import Core
-from pbactors.protocol.events import Ignored
+from pbactors.protocol.events import ClusterJoined, Ignored, ViewAcknowledged, ViewInstalled
 from pbactors.protocol.messages import Message
 from pbactors.protocol.operations import Kind
 from pbactors.protocol.replica import Replica
@@ -89,11 +89,9 @@ class Recorded(Network):
                 self.note(name, "*", f"stores {record.view}{acked}")
             case effects.Emit(Ignored(kind, reason)):
                 self.note(name, "*", f"ignores the {kind.__name__}: {reason}")
-            case effects.Emit(effects.ViewInstalled() | effects.ViewAcknowledged()) if (
-                name == "view"
-            ):
+            case effects.Emit(ViewInstalled() | ViewAcknowledged()) if name == "view":
                 pass  # it says nothing that storing the view has not said
-            case effects.Emit(effects.ClusterJoined()):
+            case effects.Emit(ClusterJoined()):
                 self.note(name, "*", "joins the cluster")
             case effects.Emit(event):
                 self.note(name, "*", str(event))
