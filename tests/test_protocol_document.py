@@ -35,7 +35,7 @@ def test_the_examples_are_real_bytes() -> None:
     )
     golden = (ROOT / "tests" / "wire" / "get-view-fresh.hex").read_text()
     assert get_view == bytes.fromhex(golden)
-    assert decode_call(call) == ("put", ("k", "v"), {})
+    assert decode_call(call) == ("put", ["k", "v"], {})
 
 
 def test_every_rule_that_the_code_quotes_is_told_once() -> None:

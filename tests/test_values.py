@@ -26,8 +26,10 @@ from pbactors.values import (
     Splitter,
     check_state,
     pack,
+    pack_atoms,
     split,
     unpack,
+    unpack_atoms,
 )
 
 # -- what is supported ---------------------------------------------------------------------------
@@ -109,6 +111,33 @@ def test_what_goes_in_comes_out(value):
     data = pack(value)
     assert exact(unpack(data)) == exact(value)
     assert pack(unpack(data)) == data
+
+
+@given(st.lists(values, max_size=4) | st.lists(atoms, max_size=4))
+@settings(max_examples=300)
+def test_the_short_way_of_packing_gives_the_same_bytes_or_nothing(value):
+    """``pack_atoms`` may leave a list to ``pack``, and never says anything else."""
+    assert pack_atoms(value) in (None, pack(value))
+    if {int, str, bytes, type(None)}.issuperset(map(type, value)):
+        assert pack_atoms(value) is not None
+
+
+@given(st.binary(max_size=40) | st.lists(values, max_size=4).map(pack) | values.map(pack))
+@settings(max_examples=500)
+def test_the_short_way_of_unpacking_gives_the_same_value_or_nothing(data):
+    """``unpack_atoms`` may leave bytes to ``unpack``, and never reads anything else."""
+    value = unpack_atoms(data)
+    if value is not None:
+        assert type(value) is list
+        assert exact(unpack(data)) == exact(value)
+
+
+def test_the_short_ways_are_left_where_they_must_be():
+    assert pack_atoms(["\ud800"]) is None
+    assert pack_atoms([2**70]) == pack([2**70])
+    assert unpack_atoms(pack(["x" * 5000])) is None
+    assert unpack_atoms(pack([1, (2,)])) is None
+    assert unpack_atoms(pack([1, "two"])) == [1, "two"]
 
 
 @given(values, st.sampled_from([1, 64, 100, 1000]))

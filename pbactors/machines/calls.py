@@ -1,7 +1,8 @@
 """How a call and its outcome travel: the bytes that are opaque to the core.
 
-A call is the packed ``(method, args, kwargs)``. An outcome is one byte, 0 or 1, and then the packed
-result, or the packed ``(type name, text)`` of what the method raised.
+A call is the packed list ``[method, named arguments or None, argument, ...]``. An outcome is one
+byte, 0 or 1, and then the packed result, or the packed ``(type name, text)`` of what the method
+raised.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from pbactors.errors import MalformedMessage, MethodRaised, UnsupportedValue
-from pbactors.values import pack, unpack
+from pbactors.values import pack, pack_atoms, unpack, unpack_atoms
 
 __all__ = [
     "decode_call",
     "decode_outcome",
-    "digest_outcome",
+    "digest_outcomes",
     "encode_call",
     "encode_error",
     "encode_result",
@@ -28,6 +29,8 @@ NAME_CHARACTERS_MAX = 200
 TEXT_CHARACTERS_MAX = 2000
 
 _RESULT, _RAISED = b"\x00", b"\x01"
+
+_NOTHING: Final = _RESULT + pack(None)
 
 _NEVER_EQUAL: Final = frozenset({"RecursionError", "MemoryError"})
 
@@ -50,13 +53,17 @@ def encode_call(
         UnsupportedValue: naming the argument and the place:
             ``argument 'when', ['x'][2]: Decimal``.
     """
-    call = (method, tuple(args), dict(kwargs or {}))
+    named = dict(kwargs) if kwargs else None
+    call = [method, named, *args]
+    body = pack_atoms(call)
+    if body is not None:
+        return body
     try:
         return pack(call, "arguments")
     except UnsupportedValue:
         for name, value in zip(_parameter_names(function, len(args)), args, strict=True):
             pack(value, f"argument {name}")
-        for key, value in call[2].items():
+        for key, value in (named or {}).items():
             pack(value, f"argument {key!r}")
         raise
 
@@ -73,19 +80,21 @@ def _parameter_names(function: Callable[..., object] | None, count: int) -> list
     return [*names, *(str(place + 1) for place in range(len(names), count))][:count]
 
 
-def decode_call(body: bytes) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
-    """Return method name, positional and keyword arguments: new objects, nobody else's.
+def decode_call(body: bytes) -> tuple[str, list[Any], dict[str, Any]]:
+    """Return method name, positional and named arguments: new objects, nobody else's.
 
     Raises:
         MalformedMessage: the bytes are no call.
     """
-    call = unpack(body)
-    if type(call) is not tuple or [type(part) for part in call] != [str, tuple, dict]:
-        raise MalformedMessage("no call: expected (method name, args, kwargs)")
-    method, args, kwargs = call
-    if not all(type(key) is str for key in kwargs):
-        raise MalformedMessage("no call: the name of an argument is no str")
-    return method, args, kwargs
+    call = unpack_atoms(body) or unpack(body)
+    if type(call) is not list or len(call) < 2 or type(call[0]) is not str:
+        raise MalformedMessage("no call: expected [method name, named arguments or nil, ...]")
+    method, named, *args = call
+    if named is None:
+        return method, args, {}
+    if type(named) is not dict or not all(type(key) is str for key in named):
+        raise MalformedMessage("no call: the named arguments are no dict with names as keys")
+    return method, args, named
 
 
 def encode_result(result: object, what: str) -> bytes:
@@ -98,6 +107,8 @@ def encode_result(result: object, what: str) -> bytes:
     Raises:
         UnsupportedValue: naming the place.
     """
+    if result is None:  # what most commands return
+        return _NOTHING
     return _RESULT + pack(result, what)
 
 
@@ -114,26 +125,31 @@ def _tidy(text: str, characters_max: int) -> str:
 
 def returned(outcome: bytes) -> bool:
     """Tell whether an outcome is that of a method that returned."""
-    return outcome[:1] == _RESULT
+    return outcome.startswith(_RESULT)
 
 
-def digest_outcome(before: int, outcome: bytes, copy: bytes) -> int:
-    """Return the digest of an outcome, chained to the one before (R50).
+def digest_outcomes(before: int, outcomes: Sequence[bytes], copy: bytes) -> int:
+    """Return the digest of outcomes, chained to the ones before (R50).
 
     The text of what was raised does not count. Errors that strike at different points on the
     copies never count as equal (R52).
 
     Args:
         before: the digest of the outcomes before; 0 before any.
-        outcome: what ``encode_result`` or ``encode_error`` returned.
+        outcomes: what ``encode_result`` or ``encode_error`` returned, in order.
         copy: different on each copy.
     """
-    if outcome[:1] == _RESULT:
-        return zlib.crc32(outcome, before)
-    raised: Any = unpack(outcome[1:])
-    type_name, _text = raised
-    digest = zlib.crc32(_RAISED + pack(type_name), before)
-    return zlib.crc32(copy, digest) if type_name in _NEVER_EQUAL else digest
+    digest = before
+    for outcome in outcomes:
+        if returned(outcome):
+            digest = zlib.crc32(outcome, digest)
+            continue
+        raised: Any = unpack(outcome[1:])
+        type_name, _text = raised
+        digest = zlib.crc32(_RAISED + pack(type_name), digest)
+        if type_name in _NEVER_EQUAL:
+            digest = zlib.crc32(copy, digest)
+    return digest
 
 
 def decode_outcome(data: bytes) -> object:

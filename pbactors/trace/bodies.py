@@ -16,9 +16,9 @@ _READ_BYTES_MAX: Final = 4096
 def call_in_words(body: bytes) -> str:
     """Return a call as it was written: ``put('color', 'blue')``; what is long is shortened."""
     match _value(body):
-        case (str(method), tuple(args), dict(kwargs)):
+        case [str(method), None | dict() as named, *args]:
             words = [repr(value) for value in args]
-            words += [f"{name}={value!r}" for name, value in kwargs.items()]
+            words += [f"{name}={value!r}" for name, value in (named or {}).items()]
             return _short(f"{method}({', '.join(words)})")
         case _:
             return _readable(body)

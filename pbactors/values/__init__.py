@@ -11,7 +11,7 @@ thread.
 """
 
 from pbactors.values.assembler import Assembler
-from pbactors.values.packing import holds_at_most, pack, unpack
+from pbactors.values.packing import holds_at_most, pack, pack_atoms, unpack, unpack_atoms
 from pbactors.values.splitter import Splitter, split
 from pbactors.values.supported import DEPTH_MAX, SUPPORTED_TYPES, check_state
 
@@ -23,6 +23,8 @@ __all__ = [
     "check_state",
     "holds_at_most",
     "pack",
+    "pack_atoms",
     "split",
     "unpack",
+    "unpack_atoms",
 ]
