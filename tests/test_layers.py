@@ -52,7 +52,16 @@ PLACES: dict[str, set[str]] = {
 }
 """Where each library is imported, and nowhere else. A library that is not here is none of ours."""
 
-PURE = {"abc", "collections", "dataclasses", "enum", "typing", "__future__"}
+PURE = {
+    "__future__",
+    "abc",
+    "collections",
+    "dataclasses",
+    "enum",
+    "itertools",
+    "operator",
+    "typing",
+}
 """What ``protocol/`` takes from the standard library: no clock, no chance, no thread, no log."""
 
 RUNS_CODE = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "eval", "exec", "compile"}

@@ -58,7 +58,8 @@ class Cluster:
         body = encode_call(method, arguments)
         if self.kinds[method] == "query":
             return outcome_of(self.machine.query(STAMP, body))
-        return outcome_of(self.machine.execute(1, STAMP, body))
+        [outcome] = self.machine.execute(1, STAMP, [body])
+        return outcome_of(outcome)
 
     def lose(self, client: int, method: str, *arguments: object, happened: bool) -> None:
         if happened:

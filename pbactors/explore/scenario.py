@@ -93,7 +93,7 @@ def _changes_something(machine: type[StateMachine], call: Invocation) -> bool:
     alone = ReplicatedMachine(machine, LIMITS.result_bytes_max)
     piece_bytes_max = LIMITS.snapshot_piece_bytes_max
     before = contents_of(alone.snapshot(piece_bytes_max))
-    alone.execute(1, bytes(STAMP_BYTES), encode_call(call.method, call.arguments))
+    alone.execute(1, bytes(STAMP_BYTES), [encode_call(call.method, call.arguments)])
     return contents_of(alone.snapshot(piece_bytes_max)) != before
 
 
@@ -104,7 +104,7 @@ class Undigested(ReplicatedMachine):
     behave alike. Copies that come to other results are the simulator's business.
     """
 
-    def digest(self, before: int, outcome: bytes, copy: bytes) -> int:
+    def digest(self, before: int, outcomes: Sequence[bytes], copy: bytes) -> int:
         """Return the same for all results."""
         return 0
 

@@ -8,13 +8,13 @@ wrong arguments, an exception, a result that cannot be carried or is too large. 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, Self
 
 from pbactors.errors import InvariantViolated, MalformedMessage, UnsupportedValue
 from pbactors.machines.calls import (
     decode_call,
-    digest_outcome,
+    digest_outcomes,
     encode_error,
     encode_result,
     returned,
@@ -53,6 +53,12 @@ class _Method(NamedTuple):
     kind: Kind
     function: Callable[..., object]
     label: str
+    what: str
+
+
+def _method(factory: type[StateMachine], name: str, kind: Kind) -> _Method:
+    label = f"{factory.__name__}.{name}"
+    return _Method(kind, getattr(factory, name), label, f"result of {label}")
 
 
 class ReplicatedMachine(Machine):
@@ -75,8 +81,7 @@ class ReplicatedMachine(Machine):
         self._result_bytes_max = result_bytes_max
         self.identity = f"{factory.__module__}:{factory.__qualname__}"
         self._methods = {
-            name: _Method(kind, getattr(factory, name), f"{factory.__name__}.{name}")
-            for name, kind in interface(factory).items()
+            name: _method(factory, name, kind) for name, kind in interface(factory).items()
         }
         self._checks_attributes = not overrides(factory, "snapshot_pieces")
         self._instance = factory()
@@ -89,9 +94,12 @@ class ReplicatedMachine(Machine):
 
     # -- calls ------------------------------------------------------------------------------------
 
-    def execute(self, op_number: int, stamp: bytes, body: bytes) -> bytes:
-        """Execute one command; see :class:`~pbactors.protocol.machine.Machine`."""
-        return self._run("command", self.new_context(stamp, op_number), body)
+    def execute(self, first: int, stamp: bytes, bodies: Sequence[bytes]) -> list[bytes]:
+        """Execute commands; see :class:`~pbactors.protocol.machine.Machine`."""
+        return [
+            self._run("command", self.new_context(stamp, op_number), body)
+            for op_number, body in enumerate(bodies, first)
+        ]
 
     def query(self, stamp: bytes, body: bytes) -> bytes:
         """Execute one query; see :class:`~pbactors.protocol.machine.Machine`."""
@@ -108,17 +116,17 @@ class ReplicatedMachine(Machine):
 
     def _run(self, kind: Kind, context: Context, body: bytes) -> bytes:
         try:
-            name, args, kwargs = decode_call(body)
+            name, args, named = decode_call(body)
         except MalformedMessage as error:
             return _raised(error)
         method = self._methods.get(name)
         if method is None or method.kind != kind:
             return self._refuse_method(name, kind)
         if kind == "command":
-            outcome = self._call(method, context, args, kwargs)
+            outcome = self._call(method, context, args, named)
             return self._refuse_state(name, outcome) or outcome
         before = self._fingerprint() if self._checks_attributes else None
-        outcome = self._call(method, context, args, kwargs)
+        outcome = self._call(method, context, args, named)
         return (before is not None and self._refuse_change(method, before)) or outcome
 
     def _refuse_method(self, name: str, kind: Kind) -> bytes:
@@ -130,20 +138,20 @@ class ReplicatedMachine(Machine):
         return encode_error("TypeError", text)
 
     def _call(
-        self, method: _Method, context: Context, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, method: _Method, context: Context, args: list[Any], named: dict[str, Any]
     ) -> bytes:
         instance = self._instance
         instance._context = context
         try:
-            result = method.function(instance, *args, **kwargs)
-            outcome = encode_result(result, f"result of {method.label}")
+            result = method.function(instance, *args, **named)
+            outcome = encode_result(result, method.what)
         except Exception as error:  # noqa: BLE001 - whatever a user's method raises is its outcome
             return _raised(error)
         finally:
             instance._context = None
         if len(outcome) > self._result_bytes_max:
             text = (
-                f"result of {method.label}: {len(outcome)} bytes, more than result_bytes_max "
+                f"{method.what}: {len(outcome)} bytes, more than result_bytes_max "
                 f"({self._result_bytes_max}); return less"
             )
             return encode_error("UnsupportedValue", text)
@@ -250,9 +258,9 @@ class ReplicatedMachine(Machine):
         kind = "attributes" if self._checks_attributes else "snapshot"
         return f"{kind} of {self._factory.__name__}"
 
-    def digest(self, before: int, outcome: bytes, copy: bytes) -> int:
+    def digest(self, before: int, outcomes: Sequence[bytes], copy: bytes) -> int:
         """See :class:`~pbactors.protocol.machine.Machine`."""
-        return digest_outcome(before, outcome, copy)
+        return digest_outcomes(before, outcomes, copy)
 
     def blank(self) -> Self:
         """Return a machine of the same class, to ``load`` a snapshot into."""

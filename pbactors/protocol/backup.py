@@ -103,8 +103,9 @@ class Backup:
             skip < 0 and forward.operations
         ):  # something before it was lost; the primary sends it again (R24)
             return "a forward ahead of its turn"
-        for operation in forward.operations[max(skip, 0) :]:
-            self.state.execute(forward.stamp, operation)
+        operations = forward.operations[max(skip, 0) :]
+        if operations:
+            self.state.execute(forward.stamp, operations)
         return None
 
     def flush(self, out: Outbox) -> None:

@@ -92,8 +92,8 @@ class Client(ViewFollower):
         # Ordered dicts, because the first of a plain one is found in O(deleted before it).
         # call -> (is it a query, body): not sent yet
         self._waiting: OrderedDict[int, tuple[bool, bytes]] = OrderedDict()
-        # request number -> (call, kind, body): sent and not answered
-        self._commands: OrderedDict[int, tuple[int, Kind, bytes]] = OrderedDict()
+        # request number -> (call, body): sent and not answered
+        self._commands: OrderedDict[int, tuple[int, bytes]] = OrderedDict()
         # call, which serves as query id -> (after, body): sent and not answered
         self._queries: OrderedDict[int, tuple[int, bytes]] = OrderedDict()
         self._last_number = 0
@@ -175,8 +175,8 @@ class Client(ViewFollower):
             if number == 0:
                 self._opened(session, outcome)
             elif session == self.session and number in self._commands:
-                call, kind, _ = self._commands.pop(number)
-                if kind is Kind.CLOSE:
+                call, _ = self._commands.pop(number)
+                if call == CLOSING:
                     self._forget_session()
                     out.emit(SessionClosed())
                 else:
@@ -204,7 +204,7 @@ class Client(ViewFollower):
         if message.session != self.session or not self.session:
             out.emit(Ignored(SessionGone, "not our session"))
             return
-        lost = [call for call, kind, _ in self._commands.values() if kind is Kind.CALL]
+        lost = [call for call, _ in self._commands.values() if call != CLOSING]
         self._forget_session()
         for call in lost:
             out.complete(call, None, 0)
@@ -293,7 +293,7 @@ class Client(ViewFollower):
                 return []
             self._token = self._tokens()
         self._opening = True
-        return [(0, 0, 0, Kind.OPEN, self._token)]
+        return [(0, 0, 0, int(Kind.OPEN), self._token)]
 
     def _number_waiting(self, commands: list[int], queries: list[int]) -> None:
         """Take calls from the line while the session's window has room."""
@@ -305,22 +305,25 @@ class Client(ViewFollower):
                 queries.append(call)
             elif room > 0:
                 room -= 1
-                commands.append(self._number(call, Kind.CALL, body))
+                commands.append(self._number(call, body))
             else:
                 break
             taken += 1
-        for _ in range(taken):
-            self._waiting.popitem(last=False)
+        if taken == len(self._waiting):
+            self._waiting.clear()
+        else:
+            for _ in range(taken):
+                self._waiting.popitem(last=False)
 
     def _number_closing(self, commands: list[int]) -> None:
         """The last command of a session ends it."""
         if self._closing and self.session and not self._closed and self._room() > 0:
             self._closed = True
-            commands.append(self._number(CLOSING, Kind.CLOSE, b""))
+            commands.append(self._number(CLOSING, b""))
 
-    def _number(self, call: int, kind: Kind, body: bytes) -> int:
+    def _number(self, call: int, body: bytes) -> int:
         self._last_number += 1
-        self._commands[self._last_number] = (call, kind, body)
+        self._commands[self._last_number] = (call, body)
         return self._last_number
 
     @property
@@ -334,16 +337,29 @@ class Client(ViewFollower):
 
     def _operations(self, numbers: list[int]) -> list[Operation]:
         session, floor, commands = self.session, self._floor, self._commands
-        operations = []
-        for number in numbers:
-            _, kind, body = commands[number]
-            operations.append((session, number, floor, int(kind), body))
-        return operations
+        kinds = {CLOSING: int(Kind.CLOSE)}
+        calling = int(Kind.CALL)
+        return [
+            (session, number, floor, kinds.get(call, calling), body)
+            for number in numbers
+            for call, body in (commands[number],)
+        ]
 
     def _send(
         self, primary: str, operations: list[Operation], queries: list[Query], out: Outbox
     ) -> None:
         """Send requests of bounded size, each query in front of the command that follows it."""
+        size = sum([len(row[4]) for row in operations]) + sum([len(row[3]) for row in queries])
+        if size <= self._limits.forward_bytes_max and (
+            0 < len(operations) + len(queries) <= REQUEST_ITEMS_MAX
+        ):
+            self._send_request(primary, operations, queries, out)
+        else:
+            self._send_several(primary, operations, queries, out)
+
+    def _send_several(
+        self, primary: str, operations: list[Operation], queries: list[Query], out: Outbox
+    ) -> None:
         some_operations: list[Operation] = []
         some_queries: list[Query] = []
         size = 0

@@ -37,11 +37,6 @@ class OrderedBatch(NamedTuple):
         """The op number of the last of them."""
         return self.first + len(self.operations) - 1
 
-    @property
-    def size_bytes(self) -> int:
-        """About what it takes in memory."""
-        return sum(OPERATION_BYTES + len(operation[4]) for operation in self.operations)
-
 
 class CommandLog:
     """A primary's log, over one unbroken time as primary.
@@ -62,6 +57,7 @@ class CommandLog:
         self._stamp = stamp
         self._stamps = stamps
         self._batches: deque[OrderedBatch] = deque()
+        self._sizes_bytes: deque[int] = deque()  # of each batch
         self._forwarded = 0
         self._executed = 0
 
@@ -70,7 +66,9 @@ class CommandLog:
         self._stamp = self._stamps(self._stamp)
         batch = OrderedBatch(self.end + 1, self._stamp, operations)
         self._batches.append(batch)
-        self.size_bytes += batch.size_bytes
+        size_bytes = sum([OPERATION_BYTES + len(operation[4]) for operation in operations])
+        self._sizes_bytes.append(size_bytes)
+        self.size_bytes += size_bytes
         self.end = batch.end
 
     # -- forwarding ---------------------------------------------------------------------------
@@ -113,7 +111,8 @@ class CommandLog:
         """Drop the batches up to ``op``: they are executed, and on every copy that matters."""
         batches = self._batches
         while batches and self._executed and batches[0].end <= op:
-            self.size_bytes -= batches.popleft().size_bytes
+            batches.popleft()
+            self.size_bytes -= self._sizes_bytes.popleft()
             self._executed -= 1
             self._forwarded = max(0, self._forwarded - 1)
 
@@ -124,6 +123,7 @@ class CommandLog:
         copy = object.__new__(CommandLog)
         copy.__dict__.update(self.__dict__)
         copy._batches = deque(self._batches)
+        copy._sizes_bytes = deque(self._sizes_bytes)
         return copy
 
     def freeze(self) -> Hashable:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pbactors.config import Limits
 from pbactors.protocol.core import Address
 from pbactors.protocol.messages import Reason, Request
-from pbactors.protocol.operations import Kind, Operation, Query, Result, in_order
+from pbactors.protocol.operations import Operation, Query, Result, by_session, in_order
 from pbactors.protocol.replies import Replies
 from pbactors.protocol.state import ReplicatedState
 
@@ -73,41 +73,57 @@ class Intake:
 
     def on_request(self, source: Address, request: Request) -> None:
         """Take operations and queries, each query right behind the command it must see."""
+        if not request.queries:
+            self._take_operations(source, request.operations)
+            return
         for operation, query in in_order(request.operations, request.queries):
             if operation is not None:
-                self._take_operation(source, operation)
+                self._take_operations(source, (operation,))
             if query is not None:
                 self._take_query(source, query)
 
-    def _take_operation(self, source: Address, operation: Operation) -> None:
-        session, number, floor, kind, body = operation
-        if kind == Kind.OPEN:
-            self._take_opening(source, operation)
-            return
+    def _take_operations(self, source: Address, operations: tuple[Operation, ...]) -> None:
+        for session, row in by_session(operations):
+            if session:
+                self._take_commands(source, session, row)
+            else:
+                for operation in row:
+                    self._take_opening(source, operation)
+
+    def _take_commands(self, source: Address, session: int, operations: list[Operation]) -> None:
+        """Take what is next in order of one session's commands."""
         entry = self._state.sessions.get(session)
         if entry is None:
             self._replies.session_gone(source, session)
             return
-        if number < entry.floor:
-            return  # the client has said it has this result
-        if number <= entry.last:
-            self._replies.result(source, (session, number, entry.results[number]))
-            return
+        limits, gathered = self._limits, self.gathered
         taken = self._taken.get(session, entry.last)
-        if number <= taken:
+        for operation in operations:
+            _, number, floor, _, body = operation
+            if number < entry.floor:
+                continue  # the client has said it has this result
+            if number <= entry.last:
+                self._replies.result(source, (session, number, entry.results[number]))
+                continue
+            if number > taken + 1:
+                continue  # behind a gap that the client will fill
+            if number == taken + 1:
+                if number >= floor + limits.session_window:
+                    self._refuse(source, "the session's window is full")
+                    continue
+                if self._pending >= limits.pending_operations_max:
+                    self._refuse(source, "too many commands are pending")
+                    continue
+                if len(body) > limits.operation_bytes_max:
+                    self._refuse(source, "the arguments are too large")
+                    continue
+                taken = self._taken[session] = number
+                self._pending += 1
+                gathered.append(operation)
             self._replies.route(session, source)  # pending; the client may have moved
-        elif number != taken + 1:
-            return  # behind a gap that the client will fill
-        elif number >= floor + self._limits.session_window:
-            self._replies.refuse(source, Reason.OVERLOADED, "the session's window is full")
-        elif self._pending >= self._limits.pending_operations_max:
-            self._replies.refuse(source, Reason.OVERLOADED, "too many commands are pending")
-        elif len(body) > self._limits.operation_bytes_max:
-            self._replies.refuse(source, Reason.OVERLOADED, "the arguments are too large")
-        else:
-            self._taken[session] = number
-            self._replies.route(session, source)
-            self._gather(operation)
+
+    def _refuse(self, source: Address, text: str) -> None:
+        self._replies.refuse(source, Reason.OVERLOADED, text)
 
     def _take_opening(self, source: Address, operation: Operation) -> None:
         token = operation[4]
@@ -117,14 +133,11 @@ class Intake:
         elif token in self._opening:
             self._opening[token] = source
         elif self._pending >= self._limits.pending_operations_max:
-            self._replies.refuse(source, Reason.OVERLOADED, "too many commands are pending")
+            self._refuse(source, "too many commands are pending")
         else:
             self._opening[token] = source
-            self._gather(operation)
-
-    def _gather(self, operation: Operation) -> None:
-        self._pending += 1
-        self.gathered.append(operation)
+            self._pending += 1
+            self.gathered.append(operation)
 
     def _take_query(self, source: Address, query: Query) -> None:
         _, session, after, _ = query
@@ -139,7 +152,7 @@ class Intake:
             if after > self._taken.get(session, entry.last):
                 return  # its command is not here yet; both will come again
         if len(self._asked) >= self._limits.waiting_queries_max:
-            self._replies.refuse(source, Reason.OVERLOADED, "too many queries are waiting")
+            self._refuse(source, "too many queries are waiting")
             return
         self._asked[waiting.key] = source
         self.gathered.append(waiting)
@@ -155,40 +168,49 @@ class Intake:
         """
         operations: list[Operation] = []
         queries: list[WaitingQuery] = []
-        limits, size = self._limits, 0
-        count_max = limits.forward_operations_max
+        gathered, bytes_max = self.gathered, self._limits.forward_bytes_max
+        count_max = self._limits.forward_operations_max
         if room is not None:
             count_max = min(count_max, room)
-        while self.gathered:
-            item = self.gathered[0]
+        size = 0
+        for item in gathered:
             if isinstance(item, WaitingQuery):
                 item.position = end + len(operations)
                 queries.append(item)
-            else:
-                size += len(item[4])
-                if len(operations) >= count_max:
-                    break
-                if operations and size > limits.forward_bytes_max:
-                    break
-                operations.append(item)
-            self.gathered.popleft()
+                continue
+            size += len(item[4])
+            if len(operations) >= count_max or (operations and size > bytes_max):
+                break
+            operations.append(item)
+        if len(operations) + len(queries) == len(gathered):
+            gathered.clear()
+        else:
+            for _ in range(len(operations) + len(queries)):
+                gathered.popleft()
         return tuple(operations), queries
 
     # -- answering ----------------------------------------------------------------------------
 
-    def executed(self, operation: Operation, result: Result | None) -> None:
-        """A command was executed; its session may be gone by then."""
-        self._pending -= 1
-        session, number, _, kind, body = operation
-        if kind == Kind.OPEN:
-            source = self._opening.pop(body, None)
+    def executed(self, operations: tuple[Operation, ...], results: list[Result | None]) -> None:
+        """Commands were executed; the session of some may be gone by then."""
+        self._pending -= len(operations)
+        done = 0
+        for session, row in by_session(operations):
+            came_to = results[done : done + len(row)]
+            done += len(row)
+            if session:
+                self._replies.executed(session, came_to)
+                if self._taken.get(session) == row[-1][1]:  # nothing of it is pending any more
+                    del self._taken[session]
+                    self._replies.drop_route(session)
+            else:
+                self._opened(row, came_to)
+
+    def _opened(self, openings: list[Operation], results: list[Result | None]) -> None:
+        for operation, result in zip(openings, results, strict=True):
+            source = self._opening.pop(operation[4], None)
             if source is not None and result is not None:
                 self._replies.result(source, result)
-            return
-        self._replies.executed(session, result)
-        if self._taken.get(session) == number:  # nothing of it is pending any more
-            del self._taken[session]
-            self._replies.drop_route(session)
 
     def answered(self, waiting: WaitingQuery, outcome: bytes) -> None:
         """A query was answered."""

@@ -7,7 +7,7 @@ sees (methods, values, the context) is built on this in ``pbactors.machines``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Self
 
 __all__ = ["Machine"]
@@ -17,16 +17,17 @@ class Machine(ABC):
     """A deterministic machine: equal histories of ``execute`` give equal states and outcomes."""
 
     @abstractmethod
-    def execute(self, op_number: int, stamp: bytes, body: bytes) -> bytes:
-        """Execute one command and return its outcome.
+    def execute(self, first: int, stamp: bytes, bodies: Sequence[bytes]) -> list[bytes]:
+        """Execute commands in their order and return the outcome of each.
 
-        An ``Exception`` of the user's code is an outcome too (R52); any other ``BaseException``
-        passes through and stops the node before it confirms or answers.
+        Where they are parted into calls of this method changes no outcome. An ``Exception`` of the
+        user's code is an outcome too (R52); any other ``BaseException`` passes through and stops
+        the node before it confirms or answers.
 
         Args:
-            op_number: place of the command in the order, from 1.
-            stamp: time and entropy of its batch, chosen by the primary (R26).
-            body: the encoded command.
+            first: place of the first command in the order, from 1; the others follow it.
+            stamp: time and entropy of their batch, chosen by the primary (R26).
+            bodies: the encoded commands.
         """
 
     @abstractmethod
@@ -53,12 +54,13 @@ class Machine(ABC):
         """
 
     @abstractmethod
-    def digest(self, before: int, outcome: bytes, copy: bytes) -> int:
+    def digest(self, before: int, outcomes: Sequence[bytes], copy: bytes) -> int:
         """Return the chained digest, of 32 bits, of the outcomes of commands (R50).
 
         Args:
             before: the digest of all outcomes before; 0 before any.
-            outcome: of the command that was executed. The text of an exception does not count.
+            outcomes: of the commands that were executed, in order. The text of an exception does
+                not count.
             copy: different on each copy; it goes in where an outcome never counts as equal on two
                 copies: RecursionError and MemoryError (R52).
         """

@@ -18,7 +18,7 @@ from pbactors.protocol.operations import (
     Operation,
     Query,
     Result,
-    invalid_operation,
+    invalid_operations,
 )
 from pbactors.protocol.view import FRESH, Incarnation, View
 
@@ -206,11 +206,7 @@ class Request(Message):
 
     def invalid(self) -> str | None:
         """Refuse numbers that no client assigns."""
-        for operation in self.operations:
-            reason = invalid_operation(operation)
-            if reason is not None:
-                return reason
-        return None
+        return invalid_operations(self.operations)
 
 
 @registered
@@ -298,11 +294,7 @@ class Forward(Message):
         """Refuse op number 0 and operations that no primary would take."""
         if self.first < 1:
             return "op numbers start at 1"
-        for operation in self.operations:
-            reason = invalid_operation(operation)
-            if reason is not None:
-                return reason
-        return not_an_incarnation(self.target)
+        return invalid_operations(self.operations) or not_an_incarnation(self.target)
 
 
 @registered

@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from itertools import groupby
+from operator import itemgetter
 from typing import TypeAlias
 
 __all__ = [
@@ -25,8 +27,10 @@ __all__ = [
     "Operation",
     "Query",
     "Result",
+    "by_session",
     "in_order",
     "invalid_operation",
+    "invalid_operations",
 ]
 
 TOKEN_BYTES = 16
@@ -35,6 +39,16 @@ Operation: TypeAlias = tuple[int, int, int, int, bytes]
 Query: TypeAlias = tuple[int, int, int, bytes]
 Result: TypeAlias = tuple[int, int, bytes]
 Answer: TypeAlias = tuple[int, bytes]
+
+
+def by_session(operations: Iterable[Operation]) -> Iterator[tuple[int, list[Operation]]]:
+    """Yield operations in rows of one session each; openings have session 0.
+
+    Mostly a row is all that one client has sent, and what can be done once for a row need not be
+    done for each operation.
+    """
+    for session, row in groupby(operations, itemgetter(0)):
+        yield session, list(row)
 
 
 class Kind(IntEnum):
@@ -59,6 +73,19 @@ def invalid_operation(operation: Operation) -> str | None:
             return "a closing needs a session, 0 < floor <= number, and no body"
     else:
         return f"no kind of operation: {kind}"
+    return None
+
+
+def invalid_operations(operations: tuple[Operation, ...]) -> str | None:
+    """Return why the first of these that is none makes no operation, or None."""
+    call = Kind.CALL
+    for operation in operations:
+        session, number, floor, kind, _ = operation
+        if kind == call and session and 0 < floor <= number:
+            continue  # as nearly all are: a call of the function takes longer than the test
+        reason = invalid_operation(operation)
+        if reason is not None:
+            return reason
     return None
 
 

@@ -35,7 +35,6 @@ from pbactors.protocol.events import Diverged, RoleChanged
 from pbactors.protocol.filling import Filling
 from pbactors.protocol.intake import Intake, WaitingQuery
 from pbactors.protocol.messages import Confirm, PieceReceived, Reason, Report, Request, Section
-from pbactors.protocol.operations import Operation
 from pbactors.protocol.replies import Replies
 from pbactors.protocol.state import ReplicatedState
 from pbactors.protocol.state_transfer import OutgoingTransfer
@@ -372,25 +371,31 @@ class Primary:
     def _commit(self, op: int) -> None:
         """Execute and answer everything up to ``op``, queries at their places in between."""
         self._answer_queries()
-        while self.state.op < op:
+        state = self.state
+        while state.op < op:
             batch = self._log.next_batch()
-            before = self.state.op
-            for operation in batch.operations[before + 1 - batch.first :]:
-                if self.state.op == op:
-                    return
-                self._execute(batch.stamp, operation)
-                if self._queries:
-                    self._answer_queries()
+            before = state.op
+            while state.op < min(op, batch.end):
+                end = self._next_query(min(op, batch.end))
+                some = batch.operations[state.op + 1 - batch.first : end + 1 - batch.first]
+                self._intake.executed(some, state.execute(batch.stamp, some))
+                self._answer_queries()
+            if state.op < batch.end:
+                return
             self._log.batch_is_executed()
             if self._filling is not None:
-                self._filling.executed(self.state.op - before, self.state)
+                self._filling.executed(state.op - before, state)
 
-    def _execute(self, stamp: bytes, operation: Operation) -> None:
-        if self._queries and self._queries[0].position == self.state.op:
+    def _next_query(self, end: int) -> int:
+        """Return how far commands may be executed before a query must be answered."""
+        if not self._queries:
+            return end
+        position = self._queries[0].position
+        if position is None or position <= self.state.op:
             raise InvariantViolated(
                 f"R37: a query at op {self.state.op} would be overtaken by the next command"
             )
-        self._intake.executed(operation, self.state.execute(stamp, operation))
+        return min(end, position)
 
     def _answer_queries(self) -> None:
         alone, echo = self.alone, 0 if self._link is None else self._link.echo

@@ -58,15 +58,15 @@ class Replies:
         """Forget it: nothing of the session is pending."""
         self._routes.pop(session, None)
 
-    def executed(self, session: int, result: Result | None) -> None:
-        """A pending operation was executed, or its session was gone by then."""
+    def executed(self, session: int, results: list[Result | None]) -> None:
+        """Pending operations of a session were executed, or it was gone by then."""
         source = self._routes.get(session)
         if source is None:
             return
-        if result is None:
-            self.session_gone(source, session)
-        else:
-            self.result(source, result)
+        client = self._to(source)
+        client.results += [result for result in results if result is not None]
+        if None in results:
+            client.gone.add(session)
 
     def result(self, source: Address, result: Result) -> None:
         """Answer an operation."""
@@ -109,7 +109,7 @@ class Replies:
     def _parts(self, client: _ToClient) -> Iterator[_Part]:
         """Split what one client hears so that no message outgrows what it would read."""
         results, answers = client.results, client.answers
-        size = sum(len(result[2]) for result in results) + sum(len(answer[1]) for answer in answers)
+        size = sum([len(row[2]) for row in results]) + sum([len(row[1]) for row in answers])
         room = self._limits.message_bytes_max // 2
         if len(results) + len(answers) <= REPLY_ITEMS_MAX and size <= room:
             if results or answers:

@@ -12,13 +12,17 @@ that stayed behind with the old primary would let the command take effect twice.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 from pbactors import values
 from pbactors.errors import InvariantViolated, MalformedMessage
-from pbactors.protocol.operations import Kind, Operation, Result
+from pbactors.protocol.operations import Kind, Operation, Result, by_session
 
-__all__ = ["Session", "Sessions"]
+__all__ = ["Run", "Session", "Sessions"]
+
+Run: TypeAlias = Callable[[int, list[bytes]], list[bytes]]
+"""Executes the bodies of calls in a row, given the op number of the first; returns the outcomes."""
 
 
 class Session:
@@ -44,6 +48,17 @@ class Session:
         for number in range(self.floor, floor):
             self.results.pop(number, None)
         self.floor = max(self.floor, floor)
+
+    def next_calls(self, operations: list[Operation]) -> list[Operation]:
+        """Return the calls at the front that are next in order (R38)."""
+        number, call = self.last, Kind.CALL
+        calls = []
+        for operation in operations:
+            if operation[1] != number + 1 or operation[3] != call:
+                break
+            number = operation[1]
+            calls.append(operation)
+        return calls
 
     def clone(self) -> Session:
         """Return an independent copy."""
@@ -81,43 +96,74 @@ class Sessions:
         """Return the id of the session that this token opened, if it stands."""
         return self._by_token.get(token)
 
-    def execute(
-        self, op: int, operation: Operation, run: Callable[[bytes], bytes]
-    ) -> Result | None:
-        """Execute one operation, at most once.
+    def execute(self, first: int, operations: Sequence[Operation], run: Run) -> list[Result | None]:
+        """Execute operations in order, each at most once.
 
         Args:
-            op: the op number.
-            operation: what to execute.
-            run: executes the body of a call and returns its outcome.
+            first: the op number of the first of them.
+            operations: what to execute.
+            run: executes calls.
 
         Returns:
-            The result, or None where the session no longer stands; then nothing was executed.
+            The result of each, or None where the session no longer stands; then it was not
+            executed.
         """
-        session, number, floor, kind, body = operation
-        if kind == Kind.OPEN:
-            return (self._open(op, body), 0, body)
-        entry = self._sessions.get(session)
-        if entry is None:
-            return None
-        if number <= entry.last:  # a repeat: it has had its effect (R24)
-            return (session, number, entry.results.get(number, b""))
-        if number != entry.last + 1:
-            raise InvariantViolated(
-                f"R38: session {session} executes number {number} after {entry.last}"
-            )
-        if kind == Kind.CLOSE:
-            self._drop(session)
-            return (session, number, b"")
-        outcome = run(body)
+        results: list[Result | None] = []
+        for session, row in by_session(operations):
+            if session:
+                self._execute_row(first + len(results), session, row, run, results)
+            else:
+                for _, _, _, _, token in row:
+                    results.append((self._open(first + len(results), token), 0, token))
+        return results
+
+    def _execute_row(
+        self,
+        op: int,
+        session: int,
+        row: list[Operation],
+        run: Run,
+        results: list[Result | None],
+    ) -> None:
+        """Add the results of operations of one session."""
+        while row:
+            entry = self._sessions.get(session)
+            if entry is None:
+                results += [None] * len(row)
+                return
+            calls = entry.next_calls(row)
+            if calls:
+                results += self._call(session, entry, calls, run(op, [call[4] for call in calls]))
+            else:
+                calls = row[:1]
+                results.append(self._repeat_or_close(entry, row[0]))
+            op += len(calls)
+            row = row[len(calls) :]
+
+    def _call(
+        self, session: int, entry: Session, calls: list[Operation], outcomes: list[bytes]
+    ) -> list[Result]:
+        """Note that these calls of a session have come to these outcomes."""
         if session in self._lent:
             self._lent.discard(session)
             entry = self._sessions[session] = entry.clone()
-        entry.last = number
-        entry.raise_floor(floor)
-        entry.results[number] = outcome
+        numbers = [call[1] for call in calls]
+        entry.last = numbers[-1]
+        entry.results.update(zip(numbers, outcomes, strict=True))
+        entry.raise_floor(max([call[2] for call in calls]))
         self._sessions.move_to_end(session)  # now the most recently used
-        return (session, number, outcome)
+        return [(session, number, out) for number, out in zip(numbers, outcomes, strict=True)]
+
+    def _repeat_or_close(self, entry: Session, operation: Operation) -> Result:
+        session, number, _, kind, _ = operation
+        if number <= entry.last:  # a repeat: it has had its effect (R24)
+            return (session, number, entry.results.get(number, b""))
+        if number != entry.last + 1 or kind != Kind.CLOSE:
+            raise InvariantViolated(
+                f"R38: session {session} executes number {number} after {entry.last}"
+            )
+        self._drop(session)
+        return (session, number, b"")
 
     def _open(self, op: int, token: bytes) -> int:
         known = self._by_token.get(token)

@@ -7,7 +7,7 @@ copies.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 
 from pbactors.errors import InvariantViolated, MalformedMessage
 from pbactors.protocol.machine import Machine
@@ -42,18 +42,26 @@ class ReplicatedState:
         self.stamp = b""
         self.digest = 0
 
-    def execute(self, stamp: bytes, operation: Operation) -> Result | None:
-        """Execute the next operation; None where its session no longer stands."""
-        op = self.op + 1
-        result = self.sessions.execute(op, operation, lambda body: self._run(op, stamp, body))
-        self.op = op
-        self.stamp = stamp
-        return result
+    def execute(self, stamp: bytes, operations: Sequence[Operation]) -> list[Result | None]:
+        """Execute the next operations of one batch, in order.
 
-    def _run(self, op: int, stamp: bytes, body: bytes) -> bytes:
-        outcome = self.machine.execute(op, stamp, body)
-        self.digest = self.machine.digest(self.digest, outcome, self._copy)
-        return outcome
+        Args:
+            stamp: the stamp of the batch.
+            operations: one at least.
+
+        Returns:
+            The result of each; None for one whose session no longer stands.
+        """
+
+        def run(first: int, bodies: list[bytes]) -> list[bytes]:
+            outcomes = self.machine.execute(first, stamp, bodies)
+            self.digest = self.machine.digest(self.digest, outcomes, self._copy)
+            return outcomes
+
+        results = self.sessions.execute(self.op + 1, operations, run)
+        self.op += len(operations)
+        self.stamp = stamp
+        return results
 
     def query(self, query: Query) -> bytes:
         """Execute a query on the state as it is.

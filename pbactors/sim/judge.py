@@ -66,15 +66,15 @@ class Judge:
         """A core is about to be handed something."""
         self._acting = core if isinstance(core, Replica) else None
 
-    def executed(self, state: WatchedState, what: Executed) -> None:
-        """A state has executed an operation."""
+    def executed(self, state: WatchedState, op: int, what: Executed) -> None:
+        """A state has executed an operation, the one of this op number."""
         role = None if self._acting is None else self._acting.role
         if type(role) is Primary and role.state is state:
             self._adopt(state)
-            self._hold_against_backup(role, state.op, what)
-            self._commit(state.op, what)
-        elif state.op > len(self.log) or self.log[state.op - 1] != what:
-            state.tail[state.op] = what
+            self._hold_against_backup(role, op, what)
+            self._commit(op, what)
+        elif op > len(self.log) or self.log[op - 1] != what:
+            state.tail[op] = what
 
     def _commit(self, op: int, what: Executed) -> None:
         """Add an operation to the log, or hold it against what stands there."""

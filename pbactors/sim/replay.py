@@ -50,7 +50,7 @@ def refuse_history(
             stamp = what.stamp
             _, _, _, kind, body = what.operation
             if kind == Kind.CALL and what.result is not None:
-                outcome = alone.execute(place, stamp, body)
+                [outcome] = alone.execute(place, stamp, [body])
                 if outcome != what.result[2]:
                     return (
                         f"R26: operation {place} was {what}; executed alone it comes to "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pbactors.machines.calls import decode_call
@@ -41,7 +41,7 @@ class Executed(NamedTuple):
         return f"[request {number} of session {session}: {what}, stamp {stamp}: {outcome}]"
 
 
-Told = Callable[["WatchedState", Executed], None]
+Told = Callable[["WatchedState", int, Executed], None]
 
 
 class WatchedState(ReplicatedState):
@@ -59,11 +59,13 @@ class WatchedState(ReplicatedState):
         self._told = told
         self.tail: dict[int, Executed] = {}
 
-    def execute(self, stamp: bytes, operation: Operation) -> Result | None:
-        """Execute the next operation, and tell."""
-        result = super().execute(stamp, operation)
-        self._told(self, Executed(operation, stamp, result))
-        return result
+    def execute(self, stamp: bytes, operations: Sequence[Operation]) -> list[Result | None]:
+        """Execute the next operations, and tell of each, with its op number."""
+        first = self.op + 1
+        results = super().execute(stamp, operations)
+        for op, (operation, result) in enumerate(zip(operations, results, strict=True), first):
+            self._told(self, op, Executed(operation, stamp, result))
+        return results
 
     def blank(self) -> WatchedState:
         """Return an empty state of the same kind, which is watched too."""

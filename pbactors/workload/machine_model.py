@@ -116,7 +116,7 @@ class MachineModel:
             outcome, after = machine.query(_STAMP, body), state
         else:
             machine = machine.clone()
-            outcome = machine.execute(1, _STAMP, body)
+            [outcome] = machine.execute(1, _STAMP, [body])
             after = MachineState(machine)
         if machine.context.was_read:
             raise Unpredictable(f"{operation} reads self.context, which no model foresees")

@@ -30,7 +30,8 @@ class Store:
             return decode_outcome(self.machine.query(self.stamp, body))
         self.op_number += 1
         self.stamp = next_stamp(self.stamp)
-        return decode_outcome(self.machine.execute(self.op_number, self.stamp, body))
+        [outcome] = self.machine.execute(self.op_number, self.stamp, [body])
+        return decode_outcome(outcome)
 
 
 @pytest.fixture

@@ -122,7 +122,8 @@ def machine(factory: type[StateMachine]) -> ReplicatedMachine:
 
 
 def run(target: ReplicatedMachine, method: str, *args: object) -> bytes:
-    return target.execute(1, STAMP, encode_call(method, args))
+    [outcome] = target.execute(1, STAMP, [encode_call(method, args)])
+    return outcome
 
 
 def loaded(blank: ReplicatedMachine, pieces: Iterator[bytes]) -> ReplicatedMachine:

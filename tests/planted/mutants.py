@@ -679,8 +679,8 @@ BACKUP = [
         (
             change(
                 "backup",
-                "        for operation in forward.operations[max(skip, 0) :]:\n            self.state.execute(forward.stamp, operation)\n",
-                "        late = self.__dict__.setdefault('_late', [])\n        for stamp, operation in late:\n            self.state.execute(stamp, operation)\n        late.clear()\n        skip = self.state.op + 1 - forward.first\n        late += [(forward.stamp, o) for o in forward.operations[max(skip, 0) :]]\n",
+                "        operations = forward.operations[max(skip, 0) :]\n        if operations:\n            self.state.execute(forward.stamp, operations)\n",
+                "        late = self.__dict__.setdefault('_late', [])\n        for stamp, operation in late:\n            self.state.execute(stamp, (operation,))\n        late.clear()\n        skip = self.state.op + 1 - forward.first\n        late += [(forward.stamp, o) for o in forward.operations[max(skip, 0) :]]\n",
             ),
             change(
                 "backup",
@@ -747,8 +747,8 @@ SESSIONS = [
         (
             change(
                 "sessions",
-                "        entry.raise_floor(floor)\n",
-                "        entry.raise_floor(number)\n",
+                "        entry.raise_floor(max([call[2] for call in calls]))\n",
+                "        entry.raise_floor(entry.last)\n",
             ),
         ),
         seed=4,
@@ -757,8 +757,13 @@ SESSIONS = [
         "gaps are accepted in a session",
         "R38: “A primary takes command n of a session exactly when n = last taken + 1.”",
         (
-            change("intake", "        elif number != taken + 1:\n", "        elif False:\n"),
-            change("sessions", "        if number != entry.last + 1:\n", "        if False:\n"),
+            change("intake", "            if number > taken + 1:\n", "            if False:\n"),
+            change(
+                "intake",
+                "            if number == taken + 1:\n",
+                "            if number > taken:\n",
+            ),
+            change("sessions", "if operation[1] != number + 1 or", "if operation[1] <= number or"),
         ),
         seed=0,
     ),
@@ -766,13 +771,12 @@ SESSIONS = [
         "the table does not filter repeats",
         "R29: “they take effect in their order, each at most once.”",
         (
+            change("sessions", "if operation[1] != number + 1 or operation[3]", "if operation[3]"),
             change(
-                "sessions",
-                "        if number <= entry.last:  # a repeat",
-                "        if False:  # a repeat",
+                "intake",
+                "                taken = self._taken[session] = number\n",
+                "                taken = number\n",
             ),
-            change("sessions", "        if number != entry.last + 1:\n", "        if False:\n"),
-            change("intake", "            self._taken[session] = number\n", "            pass\n"),
         ),
         seed=0,
     ),
@@ -785,13 +789,13 @@ SESSIONS = [
                 "        if entry is None:\n"
                 "            self._replies.session_gone(source, session)\n"
                 "            return\n"
-                "        if number < entry.floor:",
+                "        limits, gathered",
                 "        if entry is None:\n"
                 "            from pbactors.protocol.sessions import Session\n"
                 "            entry = Session(session.to_bytes(16, 'big'))\n"
                 "            self._state.sessions._sessions[session] = entry\n"
                 "            self._state.sessions._by_token[entry.token] = session\n"
-                "        if number < entry.floor:",
+                "        limits, gathered",
             ),
         ),
         seed=2,
@@ -837,11 +841,11 @@ SESSIONS = [
         (
             change(
                 "client",
-                "        lost = [call for call, kind, _ in self._commands.values() "
-                "if kind is Kind.CALL]\n        self._forget_session()\n",
+                "        lost = [call for call, _ in self._commands.values() "
+                "if call != CLOSING]\n        self._forget_session()\n",
                 "        lost: list[int] = []\n"
-                "        for call, kind, body in self._commands.values():\n"
-                "            if kind is Kind.CALL:\n"
+                "        for call, body in self._commands.values():\n"
+                "            if call != CLOSING:\n"
                 "                self._waiting[call] = (False, body)\n"
                 "        self._forget_session()\n",
             ),
@@ -857,7 +861,7 @@ SESSIONS = [
                 "client",
                 "        self._queries.pop(call, None)\n",
                 "        self._queries.pop(call, None)\n"
-                "        for number, (known, _, _) in list(self._commands.items()):\n"
+                "        for number, (known, _) in list(self._commands.items()):\n"
                 "            if known == call:\n"
                 "                del self._commands[number]\n",
             ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pbactors.config import Limits
+from pbactors.errors import InvariantViolated
 from pbactors.machines.calls import decode_outcome, encode_call
 from pbactors.protocol.core import Timer
 from pbactors.protocol.messages import (
@@ -126,10 +127,39 @@ def test_R24_the_table_itself_executes_nothing_twice() -> None:
     raw.results(raw.append(1), raw.append(2))
     copy = raw.network.replicas["b"].state.clone()
     for number, value in ((1, "1"), (2, "12")):
-        result = copy.execute(b"s" * 16, raw.append(number))
+        [result] = copy.execute(b"s" * 16, (raw.append(number),))
         assert result is not None
         assert decode_outcome(result[2]) == value
     assert copy.machine.freeze() == raw.network.replicas["b"].state.machine.freeze()
+
+
+def test_R24_R41_a_row_of_one_session_may_hold_anything() -> None:
+    """Commands are executed in rows; a repeat, an ending and what comes after it have the results
+    in one row that they have alone.
+    """
+    raw = Raw()
+    raw.results(raw.append(1))
+    state = raw.network.replicas["b"].state
+    closing = (raw.session, 4, 4, Kind.CLOSE, b"")
+    row = (raw.append(2), raw.append(1), raw.append(3, floor=3), closing, raw.append(5))
+    alone, together = state.clone(), state.clone()
+    one_by_one = [alone.execute(b"s" * 16, (operation,))[0] for operation in row]
+    at_once = together.execute(b"s" * 16, row)
+    assert at_once == one_by_one
+    assert [result and result[1] for result in at_once] == [2, 1, 3, 4, None]
+    assert together.freeze() == alone.freeze()
+    assert together.op == state.op + len(row)
+
+
+def test_R38_the_table_refuses_a_gap() -> None:
+    """“A primary takes command n of a session exactly when n = last taken + 1.” Were one forwarded
+    all the same, the backup would stop rather than execute it.
+    """
+    raw = Raw()
+    raw.results(raw.append(1))
+    state = raw.network.replicas["b"].state.clone()
+    with pytest.raises(InvariantViolated, match=r"R38: session \d+ executes number 3 after 1"):
+        state.execute(b"s" * 16, (raw.append(3),))
 
 
 def test_R38_below_the_floor_is_ignored() -> None:

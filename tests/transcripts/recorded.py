@@ -65,14 +65,14 @@ class Recorded(Network):
         for name in names:
             self.note(name, "-", "stops")
 
-    def _executed(self, state: WatchedState, what: Executed) -> None:
+    def _executed(self, _state: WatchedState, op: int, what: Executed) -> None:
         session, number, _, kind, body = what.operation
         calls = {
             Kind.OPEN: "open a session",
             Kind.CALL: f"{call_in_words(body)}, session {session} number {number}",
             Kind.CLOSE: f"close session {session}",
         }
-        self.note(self._acting, "!", f"executes op {state.op}: {calls[Kind(kind)]}")
+        self.note(self._acting, "!", f"executes op {op}: {calls[Kind(kind)]}")
 
     # -- steps --------------------------------------------------------------------------------
 
