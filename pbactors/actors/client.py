@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pykka
 
+from pbactors.actors.call_future import CallFuture
 from pbactors.actors.core_actor import CoreActor, Life
 from pbactors.actors.incarnations import new_incarnation
 from pbactors.errors import CallError, NotSent, OutcomeUnknown, SessionExpired, WrongMachine
@@ -33,6 +34,9 @@ DEADLINE = "deadline"
 
 CLOSING = "closing"
 """The driver's own timer: the session did not close in time."""
+
+DEADLINES_KEPT = 64
+"""So many deadlines of calls that have ended are kept rather than looked for."""
 
 CLOSED = "the client was closed; it was not sent: it did not happen"
 
@@ -67,7 +71,7 @@ class Admission:
             NotSent: the client is closed, or no call ended in time.
         """
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        future: pykka.Future[Any] = pykka.ThreadingFuture()
+        future: pykka.Future[Any] = CallFuture()
         with self._lock:
             if self._calls >= self._calls_max and not self._room.wait_for(
                 lambda: self._calls < self._calls_max or not self._open, timeout_s
@@ -243,6 +247,16 @@ class ClientActor(CoreActor):
                 heapq.heappop(self._deadlines)  # answered in time
             self._watch_deadlines()
 
+    def _forget_answered(self) -> None:
+        """Drop the deadlines of calls that have ended, before there are many more than open calls.
+
+        They would pile up for as long as a call may take, and go all at once: half a million of
+        them held up a client for half a second.
+        """
+        if len(self._deadlines) > 2 * len(self._calls) + DEADLINES_KEPT:
+            self._deadlines = [entry for entry in self._deadlines if entry[1] in self._calls]
+            heapq.heapify(self._deadlines)
+
     def _watch_deadlines(self) -> None:
         if self._deadlines:
             left_s = self._deadlines[0][0] - time.monotonic()
@@ -287,6 +301,7 @@ class ClientActor(CoreActor):
         if self._ended:
             self._admission.ended(self._ended)
             self._ended = 0
+            self._forget_answered()
         if not self.core.other_contract:
             return
         text = (

@@ -271,11 +271,12 @@ class CoreActor(pykka.ThreadingActor):
     def _perform(self) -> None:
         """Do what the core wants, in order; what follows a failure is not done."""
         for effect in self._outbox.effects:
+            if type(effect) is effects.Complete:  # of a client there are hundreds at once
+                self.on_complete(*effect)
+                continue
             match effect:
                 case effects.Send(target, message):
                     self.send(target, message)
-                case effects.Complete(call, outcome, copies):
-                    self.on_complete(call, outcome, copies)
                 case effects.SetTimer(timer, delay_ms):
                     self.actor_inbox.set_timer(timer, delay_ms)
                 case effects.Emit(event):

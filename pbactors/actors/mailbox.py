@@ -127,9 +127,15 @@ class Mailbox:
         # No wake-up is lost: we append and then look at _asleep; the owner sets _asleep and then
         # looks at the queue (see _sleep). Whichever comes second sees what the other did. The
         # owner also changes _sleeper before it looks, so one who reads the old one was seen.
+        # One wake-up is enough for a burst: it costs a system call, as much as all the rest.
         self._envelopes.append(envelope)
         if self._asleep:
-            self._sleeper.wake()
+            self._asleep = False
+            try:
+                self._sleeper.wake()
+            except BaseException:  # a signal handler raised: perhaps nobody was woken
+                self._asleep = True
+                raise
 
     def empty(self) -> bool:
         """Tell whether no envelope is queued. After a stop pykka drains them with ``get``."""

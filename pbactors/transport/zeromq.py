@@ -48,6 +48,11 @@ __all__ = ["ZeroMQTransport"]
 
 _Entry: TypeAlias = tuple[Socket | int, int]
 
+# As plain numbers: pyzmq's are flags of an enum, and "and" or "or" of those takes a microsecond.
+_EVENTS, _POLLIN, _POLLOUT = int(zmq.EVENTS), int(zmq.POLLIN), int(zmq.POLLOUT)
+_NOW = int(zmq.NOBLOCK)
+_NOW_AND_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
+
 HELD_MAX = 16
 """Messages per channel that wait for a connection to come about."""
 
@@ -86,7 +91,8 @@ class _Reader:
         if not self.connected:
             return False
         try:
-            self.socket.send_multipart((b"", body), zmq.NOBLOCK)
+            self.socket.send(b"", _NOW_AND_MORE)
+            self.socket.send(body, _NOW)
         except zmq.Again:
             return False
         return True
@@ -210,13 +216,11 @@ class ZeroMQTransport(Transport):
         readers += [link for link in links if link.bulk]
         self._readers = {reader.socket: reader for reader in readers}
         self._followed = {link.monitor: link for link in links if link.monitor is not None}
-        self._entries = [(monitor, zmq.POLLIN) for monitor in self._followed]
+        self._entries = [(monitor, _POLLIN) for monitor in self._followed]
         for reader in readers:
             has_to_go = reader.held and reader.connected
-            self._entries.append(
-                (reader.socket, zmq.POLLIN | zmq.POLLOUT if has_to_go else zmq.POLLIN)
-            )
-        self._entries_and_wakeup = [*self._entries, (self._wakeup.fileno(), zmq.POLLIN)]
+            self._entries.append((reader.socket, _POLLIN | _POLLOUT if has_to_go else _POLLIN))
+        self._entries_and_wakeup = [*self._entries, (self._wakeup.fileno(), _POLLIN)]
 
     # -- sending --------------------------------------------------------------------------------
 
@@ -274,8 +278,8 @@ class ZeroMQTransport(Transport):
 
     def _follow(self, link: _Reader, monitor: Socket) -> bool:
         """Note whether a link has a connection; return False if it lost the one it had."""
-        while int(monitor.get(zmq.EVENTS)) & zmq.POLLIN:
-            event, _endpoint_of_peer = monitor.recv_multipart(zmq.NOBLOCK)
+        while int(monitor.get(_EVENTS)) & _POLLIN:
+            event, _endpoint_of_peer = monitor.recv_multipart(_NOW)
             number, _value = struct.unpack("=hi", event)
             if number == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 link.connected = True
@@ -321,7 +325,10 @@ class ZeroMQTransport(Transport):
         if self._router is None:
             return self._dropped("unroutable")
         try:
-            self._router.socket.send_multipart((route, b"", body), zmq.NOBLOCK)
+            send = self._router.socket.send
+            send(route, _NOW_AND_MORE)
+            send(b"", _NOW_AND_MORE)
+            send(body, _NOW)
         except zmq.Again:
             return self._dropped("reply_full")
         except zmq.ZMQError as failure:
@@ -332,7 +339,7 @@ class ZeroMQTransport(Transport):
 
     def _publish(self, topic: bytes, body: bytes) -> None:
         if self._publisher is not None:
-            self._publisher.send_multipart((topic, body), zmq.NOBLOCK)
+            self._publisher.send_multipart((topic, body), _NOW)
 
     def _subscribe(self, node: str, address: str, topic: bytes) -> None:
         try:
@@ -370,9 +377,9 @@ class ZeroMQTransport(Transport):
         for who, events in zmq.zmq_poll(entries, timeout_ms):
             reader = self._readers.get(who)
             if reader is not None:
-                if events & zmq.POLLIN:
+                if events & _POLLIN:
                     ready.append(reader)
-                if events & zmq.POLLOUT:
+                if events & _POLLOUT:
                     self._let_go(reader)
             elif who in self._followed:
                 followed.append(self._followed[who])
@@ -390,19 +397,19 @@ class ZeroMQTransport(Transport):
         """Take at most ``share`` messages; return how many, junk included."""
         for taken in range(share):
             try:
-                frames = reader.socket.recv_multipart(zmq.NOBLOCK)
+                frames = _frames(reader.socket)
             except zmq.Again:
                 return taken
             if len(frames) != reader.frames:
                 self._counters["malformed_frame_count"] += 1
-            elif frames[-2] != reader.before_body:
+            elif frames[-2].bytes != reader.before_body:
                 self._counters["malformed_delimiter"] += 1
             else:
-                route = frames[0] if reader is self._router else b""
-                received.append(Received(reader.node, route, frames[-1]))
+                route = frames[0].bytes if reader is self._router else b""
+                received.append(Received(reader.node, route, frames[-1].bytes))
             # Mostly there is one message, and asking costs less than the exception. Once there
             # were two, there are probably many, and asking after each would cost more.
-            if taken == 0 and not int(reader.socket.get(zmq.EVENTS)) & zmq.POLLIN:
+            if taken == 0 and not int(reader.socket.get(_EVENTS)) & _POLLIN:
                 return 1
         return share
 
@@ -422,6 +429,21 @@ class ZeroMQTransport(Transport):
         """See :meth:`Transport.wake`. Before ``open`` there is nothing to wake."""
         if self.is_open:
             self._wakeup.set()
+
+
+def _frames(socket: Socket) -> list[zmq.Frame]:
+    """Receive a message without waiting. Frames know whether another one follows, so that this
+    takes 2.7 us, where ``recv_multipart`` asks the socket after each and takes 4 to 6.
+
+    Raises:
+        zmq.Again: there is none.
+    """
+    frame = socket.recv(_NOW, copy=False)
+    frames = [frame]
+    while frame.more:
+        frame = socket.recv(_NOW, copy=False)
+        frames.append(frame)
+    return frames
 
 
 _living: weakref.WeakSet[ZeroMQTransport] = weakref.WeakSet()

@@ -29,6 +29,7 @@ from pbactors import (
     WrongMachine,
     query,
 )
+from pbactors.actors.client import DEADLINES_KEPT
 from pbactors.config import Limits, Timing
 from pbactors.machines.kv import KeyValueStore
 from tests.processes import free_topology, running, wait_until
@@ -187,6 +188,19 @@ def test_deadlines_end_calls_in_the_order_of_their_time(cluster: LocalCluster) -
         soon.get(timeout=DEADLINE_S)
     with pytest.raises(pykka.Timeout):
         late.get(timeout=0)
+
+
+def test_deadlines_of_answered_calls_do_not_pile_up(pair: LocalCluster) -> None:
+    """They would be kept for as long as a call may take, and be dropped all at once."""
+    client = pair.client()
+    actor: Any = client._actor._actor_weakref()
+    most = 0
+    for _ in range(30):
+        for future in [client.submit(put, "key", "x", timeout_s=1000.0) for _ in range(100)]:
+            future.get(timeout=DEADLINE_S)
+        most = max(most, len(actor._deadlines))
+    # what is kept after a batch, and what came in since
+    assert most <= 2 * 100 + DEADLINES_KEPT + 100
 
 
 def test_only_so_many_calls_are_open() -> None:

@@ -94,6 +94,45 @@ def ask(message: object) -> Envelope[Any]:
 # -- envelopes --------------------------------------------------------------------------------
 
 
+def test_one_wake_up_is_enough_for_a_burst(
+    mailbox: Mailbox, transport: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wake-up is a system call; the owner who wakes takes all that was put."""
+    woken = []
+    monkeypatch.setattr(transport, "wake", lambda: woken.append("woken"))
+
+    def burst() -> None:
+        for number in range(5):
+            mailbox.put(Envelope(number))
+
+    transport.on_wait = burst
+    for _ in range(2):
+        assert batch(mailbox) == Batch(told=[0, 1, 2, 3, 4])
+    assert woken == ["woken", "woken"]
+
+
+def test_who_is_interrupted_while_it_wakes_the_owner_leaves_that_to_the_next(
+    mailbox: Mailbox, transport: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken = []
+
+    def wake() -> None:
+        woken.append("woken")
+        if len(woken) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(transport, "wake", wake)
+
+    def interrupted() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            mailbox.put(Envelope(1))
+        mailbox.put(Envelope(2))
+
+    transport.on_wait = interrupted
+    assert batch(mailbox) == Batch(told=[1, 2])
+    assert len(woken) == 2
+
+
 def test_told_messages_come_together_in_order(mailbox: Mailbox) -> None:
     for number in range(5):
         mailbox.put(Envelope(number))
