@@ -104,7 +104,7 @@ class Limits:
     forward_operations_max: int = 1024
     forward_bytes_max: int = 1024 * 1024
     forwards_in_flight_max: int = 8
-    snapshot_piece_bytes_max: int = 64 * 1024
+    snapshot_piece_bytes_max: int = 32 * 1024
     pieces_in_flight_max: int = 8
     catch_up_bytes_max: int = 256 * 1024 * 1024
     message_bytes_max: int = 64 * 1024 * 1024
