@@ -40,20 +40,63 @@ def test_every_fault_is_measured(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["bench.jsonl"], "files were left behind"
 
 
-def test_throughput_is_measured(tmp_path: Path) -> None:
+SHORT = ["--rounds", "1", "--seconds", "0.2"]
+
+
+def test_systems_compete(tmp_path: Path) -> None:
+    """Every way of calling, several clients, several sessions, queries, and one core."""
     rows = tmp_path / "bench.jsonl"
-    words = ["throughput", "--seconds", "0.2", "--runs", "1", "--json", str(rows)]
+    words = ["speed", "one-at-a-time", "queries", "sessions", *SHORT, "--json", str(rows)]
     with running([*BENCH, *words], environment=PATHS) as bench:
-        assert bench.wait(60) == 0
-        assert "put, 64 outstanding" in bench.stdout
-    (found,) = map(json.loads, rows.read_text().splitlines())
-    assert all(figure["value"] > 0 for figure in found["figures"].values())
+        assert bench.wait(110) == 0, bench.stderr
+        told = bench.stdout
+    found = [json.loads(line) for line in rows.read_text().splitlines()]
+    by_case: dict[str, list[str]] = {}
+    for row in found:
+        by_case.setdefault(row["case"], []).append(row["contestant"])
+        assert row["rate_per_s"] > 0
+        assert 0 < row["p50_us"] <= row["p99_us"]
+        assert f"\n{row['contestant']} " in told
+    assert by_case["one-at-a-time"][:3] == ["floor", "wire client", "call"]
+    assert by_case["sessions"] == ["4 sessions", "256 sessions"]
+    assert len(by_case["queries"]) == 4
+    assert all(row["ratio"] == 1 for row in found if row["contestant"] == "floor")
+
+
+def test_a_cluster_is_watched_as_it_grows_old(tmp_path: Path) -> None:
+    rows = tmp_path / "bench.jsonl"
+    words = ["soak", "--operations", "4000", "--marks", "2", "--json", str(rows)]
+    with running([*BENCH, *words], environment=PATHS) as bench:
+        assert bench.wait(60) == 0, bench.stderr
+    marks = [json.loads(line) for line in rows.read_text().splitlines()]
+    assert len(marks) == 2
+    assert marks[0]["operations"] >= 2000
+    assert marks[1]["operations"] >= 4000
+    for mark in marks:
+        assert mark["ratio"] > 0
+        assert all(size > 1_000_000 for size in mark["memory_bytes"].values())
+
+
+def test_filling_is_measured_with_and_without_clients(tmp_path: Path) -> None:
+    rows = tmp_path / "bench.jsonl"
+    words = ["filling", "--rounds", "1", "--keys", "3000", "--json", str(rows)]
+    with running([*BENCH, *words], environment=PATHS) as bench:
+        assert bench.wait(110) == 0, bench.stderr
+    found = [json.loads(line) for line in rows.read_text().splitlines()]
+    assert [row["clients"] for row in found] == ["nobody calls", "1 call open", "64 calls open"]
+    for row in found:
+        assert row["bytes"] > 3000 * 16
+        assert row["seconds"] > 0
+        assert row["failed"] == 0
+        assert (row["gap_ms"] > 0) == (row["clients"] != "nobody calls")
 
 
 @pytest.mark.parametrize(
     ("words", "code", "expected"),
     [
         (["failover", "kill-everybody"], 1, "Expected some of: kill-primary"),
+        (["speed", "nobody"], 1, "Expected some of: one-client"),
+        (["plot", "/nowhere.jsonl", "picture.svg"], 1, "/nowhere.jsonl cannot be read"),
         ([], 2, "SCENARIO"),
     ],
 )

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from collections import deque
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple, Self
+
+import pykka
 
 import pbactors
 from pbactors.machines.kv import KeyValueStore
@@ -41,11 +44,13 @@ class Caller:
 
     Args:
         topology: the file of the cluster.
+        outstanding: how many calls are open all the time.
     """
 
-    def __init__(self, topology: Path) -> None:
+    def __init__(self, topology: Path, outstanding: int = 1) -> None:
         self._pipe, theirs = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=_call, args=(topology, theirs), daemon=True)
+        arguments = (topology, outstanding, theirs)
+        self._process = _CONTEXT.Process(target=_call, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
 
@@ -70,14 +75,19 @@ class Caller:
         self._pipe.close()
 
 
-def _call(topology: Path, pipe: Connection) -> None:
+def _call(topology: Path, outstanding: int, pipe: Connection) -> None:
     """Call until the first process is gone."""
     answered_ns: list[int] = []
     failed = 0
+    open_calls: deque[pykka.Future[None]] = deque()
     with pbactors.connect(topology) as client:
         while True:
+            while len(open_calls) < outstanding:
+                open_calls.append(
+                    client.submit(KeyValueStore.put, "key", VALUE, timeout_s=CALL_TIMEOUT_S)
+                )
             try:
-                client.call(KeyValueStore.put, "key", VALUE, timeout_s=CALL_TIMEOUT_S)
+                open_calls.popleft().get()
                 answered_ns.append(time.monotonic_ns())
             except pbactors.CallError:
                 failed += 1

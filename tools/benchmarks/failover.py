@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from random import Random
 
 from demonstration.cluster import REPLICAS, Cluster
@@ -21,7 +22,7 @@ from pbactors.heartbeat import Record, ViewSummary
 from pbactors.machines.kv import KeyValueStore
 from pbactors.switchover import send_switch_over
 
-__all__ = ["BEFORE_MS", "BIN_MS", "FAULTS", "Found", "load", "measure"]
+__all__ = ["BEFORE_MS", "BIN_MS", "FAULTS", "Found", "load", "loaded", "measure", "wait_for"]
 
 LOADED_AT_ONCE = 1000
 """How many keys are under way while a state is made."""
@@ -128,16 +129,20 @@ class Found:
 
 def load(cluster: Cluster, keys: int) -> None:
     """Give the machine a state of so many keys, each with a value of 16 bytes."""
-    _wait_for(cluster, lambda record: all(record.alive[r].alive for r in REPLICAS))
+    wait_for(cluster, lambda record: all(record.alive[r].alive for r in REPLICAS))
     with pbactors.connect(cluster.topology) as client:
-        for first in range(0, keys, LOADED_AT_ONCE):
-            last = min(first + LOADED_AT_ONCE, keys)
-            sent = [
-                client.submit(KeyValueStore.put, f"key {number}", "v" * 16)
-                for number in range(first, last)
-            ]
+        items = loaded(keys)
+        while sent := [
+            client.submit(KeyValueStore.put, key, value)
+            for key, value in islice(items, LOADED_AT_ONCE)
+        ]:
             for answer in sent:
                 answer.get(timeout=WHOLE_S)
+
+
+def loaded(keys: int) -> Iterator[tuple[str, str]]:
+    """Yield what ``load`` puts."""
+    return ((f"key {number}", "v" * 16) for number in range(keys))
 
 
 def measure(
@@ -154,14 +159,14 @@ def measure(
     """
     found = Found(fault)
     for _ in range(rounds):
-        view = _wait_for(cluster, lambda record: all(record.alive[r].alive for r in REPLICAS))
+        view = wait_for(cluster, lambda record: all(record.alive[r].alive for r in REPLICAS))
         caller.take()
         # Not always at the same moment between two ping checks.
         time.sleep(random.uniform(2, 4) * BEFORE_MS / 1000)
         fault_ns = time.monotonic_ns()
         bring_back = FAULTS[fault](cluster, view)
         number = view.number + (fault in CHANGING)
-        _wait_for(cluster, lambda record: record.view.number >= number)  # noqa: B023
+        wait_for(cluster, lambda record: record.view.number >= number)  # noqa: B023
         answered_ns = _answers(caller, found, time.monotonic_ns() + AFTER_MS * NS_PER_MS)
         bring_back()
         found.gaps_ms.append(longest_gap_ms(answered_ns, fault_ns))
@@ -183,7 +188,7 @@ def _answers(caller: Caller, found: Found, until_ns: int) -> list[int]:
     return answered_ns
 
 
-def _wait_for(cluster: Cluster, reached: Callable[[Record], bool]) -> ViewSummary:
+def wait_for(cluster: Cluster, reached: Callable[[Record], bool]) -> ViewSummary:
     """Return the view once primary and backup hold everything, and ``reached`` is true.
 
     Raises:

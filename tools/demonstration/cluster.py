@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -28,22 +30,24 @@ heartbeat = "tcp://127.0.0.1:{heartbeat_port}"
 
 
 class Cluster:
-    """A view server and three replicas, each a process. Use it in a ``with`` block.
+    """A view server and its replicas, each a process. Use it in a ``with`` block.
 
     The processes stay in the group of this one, so that Ctrl-C, and whatever else is meant for the
     group, ends all of them.
 
     Args:
         folder: for the topology file, the view server's memory and the logs.
+        replicas: their names.
 
     Attributes:
         path: the topology file.
         topology: what stands in it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, replicas: Sequence[str] = REPLICAS) -> None:
         self.path = folder / "demo.toml"
         self._logs = folder
+        self._replicas = tuple(replicas)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._ports = ExitStack()
         self.path.write_text(self._text())
@@ -52,7 +56,10 @@ class Cluster:
     def _text(self) -> str:
         nodes = "".join(
             NODE.format(name=name, role=role, port=self._port(), heartbeat_port=self._port())
-            for name, role in [("view", "view_server"), *((name, "replica") for name in REPLICAS)]
+            for name, role in [
+                ("view", "view_server"),
+                *((name, "replica") for name in self._replicas),
+            ]
         )
         machine = "pbactors.machines.kv:KeyValueStore"
         return f'[cluster]\nname = "demo"\nmachine = "{machine}"\nstate_dir = "var"\n{nodes}'
@@ -75,7 +82,7 @@ class Cluster:
     def start(self) -> None:
         """Form a new cluster: start every node."""
         self.start_node("view", "--new")
-        for name in REPLICAS:
+        for name in self._replicas:
             self.start_node(name)
 
     def start_node(self, name: str, *options: str) -> None:
@@ -105,6 +112,11 @@ class Cluster:
     def go_on(self, name: str) -> None:
         """Let a stopped node go on."""
         self._processes[name].send_signal(signal.SIGCONT)
+
+    def memory_bytes(self, name: str) -> int:
+        """Return how much memory a node has now."""
+        status = Path(f"/proc/{self._processes[name].pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]
 
     def ended(self) -> list[str]:
         """Say which nodes have ended by themselves, which none should."""
