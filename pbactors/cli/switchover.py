@@ -48,8 +48,12 @@ def switchover(topology: str, to: str | None, timeout_s: float, as_json: bool) -
       pbactors switchover topology/local.toml --to c --timeout 60
     """
     plan = load(topology)
-    if to is not None and plan.node(to).role != "replica":
-        raise click.UsageError(f"--to names a replica; {to} is the view server")
+    names = [replica.name for replica in plan.replicas]
+    if to is not None and to not in names:
+        raise click.UsageError(
+            f"--to names a replica: expected one of {', '.join(names)}, got {to!r}; "
+            f"for example: --to {names[0]}"
+        )
     before = ask_view_server(plan)
     if before is None:
         view_server = plan.view_server

@@ -149,7 +149,10 @@ class Nodes:
                 f"{ended.name} could not start, its lines above say why; the others were ended"
             )
         if not self._running:
-            raise click.ClickException("all nodes have ended, and what the cluster held is gone")
+            raise click.ClickException(
+                "all nodes that this command started have ended; unless some were started again "
+                "elsewhere, what the cluster held is gone"
+            )
         again = command_line("node", self._topology, ended.name)
         if ended.name == self._view_server:
             click.echo(f"Without the view server nobody takes over. To continue it: {again}")

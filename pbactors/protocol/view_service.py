@@ -216,7 +216,7 @@ class ViewService(Core):
             return "there is no primary yet"
         if not name:
             if view.backup is None:
-                return "there is no backup; name another replica, or start one"
+                return self._stuck() or "there is no backup; name another replica, or start one"
             name = view.backup.name
         if name not in self._replicas:
             return f"no replica named {name!r} in the view server's topology"

@@ -107,10 +107,10 @@ def test_what_cannot_be_is_said(tmp_path: Path) -> None:
         view = view_of(topology)
         same = run("switchover", topology, "--to", view["primary"])
         assert (same.exit_code, "already" in same.stdout) == (0, True)
-        wrong = run("switchover", topology, "--to", "z")
-        assert wrong.exit_code == 2
-        assert "found 'z'" in wrong.stderr or '"z"' in wrong.stderr
-        assert run("switchover", topology, "--to", "view").exit_code == 2
+        for name in ("z", "view"):
+            wrong = run("switchover", topology, "--to", name)
+            assert wrong.exit_code == 2
+            assert f"got '{name}'; for example: --to a" in " ".join(wrong.stderr.split())
         (idle,) = pids_of(cluster).keys() - {"view", view["primary"], view["backup"]}
         os.kill(pids_of(cluster)[idle], signal.SIGKILL)
         wait_until(

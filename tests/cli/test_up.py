@@ -166,7 +166,7 @@ def test_the_death_of_all_nodes_ends_it(tmp_path: Path) -> None:
         assert process.exit_code is None
         os.kill(pids["a"], signal.SIGKILL)
         assert process.wait() == 1
-        assert "all nodes have ended" in process.stderr
+        assert "all nodes that this command started have ended" in process.stderr
 
 
 def test_a_class_of_ones_own_with_one_replica(tmp_path: Path) -> None:

@@ -278,3 +278,13 @@ def test_R44_who_leaves_is_not_the_first_primary() -> None:
     servers = Servers(record=ViewRecord(CLUSTER, NO_VIEW, False))
     assert servers.ping("1", 0, leaving=True) == (None, None, 0)
     assert servers.ping("2", 0) == ("2", None, 1)
+
+
+def test_R44_a_wish_in_a_stuck_cluster_hears_what_is_the_matter() -> None:
+    """The last holder of the state is silent: starting another replica would not help."""
+    servers = Servers(dead_pings=PATIENT)
+    servers.ping("1", 0)
+    servers.ping("1")
+    servers.checks(PATIENT + 1)
+    assert "waiting for 1, which holds the state" in (wish(servers, "") or "")
+    assert servers.view[0] == "1"
