@@ -217,6 +217,7 @@ class _Run:
         world, agenda, callers = self._world, self._world.agenda, self._callers
         while not callers.done:
             agenda.run(agenda.now_ms + self._bound_ms / 20, lambda: callers.done)
+            world.renew_the_left()
             oldest = callers.oldest()
             if oldest is None:
                 continue

@@ -459,9 +459,7 @@ class World:
         self._timers.calm()
         for process in self.population:
             process.torn = False
-            core = process.core
-            idles = isinstance(core, Replica) and isinstance(core.role, Idle)
-            if process.former or (process.left and idles):
+            if process.former:
                 self.crash(process)
             else:
                 self.thaw(process, notices=True)
@@ -470,3 +468,12 @@ class World:
         for name in self.names:
             if self.newest(name) is None:
                 self.start_replica(name)
+        self.renew_the_left()
+
+    def renew_the_left(self) -> None:
+        """In calm, a replica that has left in peace ends, and starts again."""
+        for process in self.population:
+            core = process.core
+            if process.left and isinstance(core, Replica) and isinstance(core.role, Idle):
+                self.crash(process)
+                self.start_replica(process.name)

@@ -41,6 +41,16 @@ def test_a_member_dies_just_when_the_other_is_taken_for_dead() -> None:
     assert report.faults["absence"] == 1
 
 
+def test_who_leaves_after_the_faults_have_ended_comes_back_as_everybody_does() -> None:
+    """R44: a leaving primary hands over only when there is a view server again, here in calm. Its
+    process ends then. It went on, idle for ever, so that nobody was left to be the second copy
+    that every answer needed.
+    """
+    report = simulate(KeyValueStore, 3195)
+    assert (report.violation, report.outcome) == (None, "served")
+    assert report.faults["departure in peace"] == 1
+
+
 @pytest.mark.long
 @pytest.mark.timeout(4 * 3600)
 def test_no_promise_breaks_in_twenty_thousand_schedules() -> None:
