@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 import sys
 import weakref
@@ -171,6 +172,8 @@ class Cluster:
             )
         if self._foreign:
             raise NotSent("this client was made before a fork; connect again in the child")
+        if timeout_s is not None and math.isnan(timeout_s):
+            raise ValueError("timeout_s is nan; expected seconds, for example 2.5, or None")
         return self._admission.submit(self._actor, kind == "query", body, timeout_s)
 
     # -- end ----------------------------------------------------------------------------------

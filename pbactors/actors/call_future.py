@@ -18,6 +18,10 @@ __all__ = ["CallFuture"]
 T = TypeVar("T")
 
 
+def _patience_s(timeout: float) -> float:
+    return min(max(0.0, timeout), threading.TIMEOUT_MAX)
+
+
 class CallFuture(pykka.Future[T]):
     """Set once, by an actor; read from any thread, any number of times."""
 
@@ -42,7 +46,7 @@ class CallFuture(pykka.Future[T]):
         if self._get_hook is not None:
             return super().get(timeout=timeout)
         if not self._is_set:
-            if not self._unset.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+            if not self._unset.acquire(timeout=-1 if timeout is None else _patience_s(timeout)):
                 raise pykka.Timeout(f"{timeout} seconds")
             self._unset.release()  # for whoever else waits
         if self._error is not None:

@@ -39,7 +39,10 @@ def test_who_waits_too_long_may_wait_again() -> None:
     for timeout in (0, 0.01, -1):
         with pytest.raises(pykka.Timeout):
             future.get(timeout=timeout)
-    future.set("late")
+    waiting = threading.Timer(0.05, future.set, ["late"])
+    waiting.start()
+    assert future.get(timeout=float("inf")) == "late"
+    waiting.join()
     assert future.get(timeout=0) == "late"
 
 

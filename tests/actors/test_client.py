@@ -203,6 +203,15 @@ def test_deadlines_of_answered_calls_do_not_pile_up(pair: LocalCluster) -> None:
     assert most <= 2 * 100 + DEADLINES_KEPT + 100
 
 
+def test_a_timeout_that_is_no_number_is_refused(cluster: LocalCluster) -> None:
+    """It would stand before all later deadlines, and end none of them."""
+    client = cluster.client()
+    with pytest.raises(ValueError, match=r"expected seconds, for example 2\.5"):
+        client.submit(put, "key", "x", timeout_s=float("nan"))
+    with pytest.raises(NotSent):
+        client.call(put, "key", "x", timeout_s=0.05)
+
+
 def test_only_so_many_calls_are_open() -> None:
     with LocalCluster("1", TIMING, Limits(pending_operations_max=2)) as cluster:
         client = cluster.client()
