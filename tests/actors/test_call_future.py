@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pykka
@@ -100,7 +101,4 @@ def test_it_can_be_awaited() -> None:
     async def ask() -> int:
         return await future
 
-    waiting = ask()
-    with pytest.raises(StopIteration) as stopped:
-        waiting.send(None)
-    assert stopped.value.value == 5
+    assert asyncio.run(ask()) == 5
