@@ -24,6 +24,9 @@ __all__ = ["abandon"]
 FIRST_VIEW_S: Final = 5.0
 """How long to wait for the first view of the new cluster."""
 
+LOOK_S: Final = 0.05
+"""How often to look whether it is there."""
+
 
 @click.command(short_help="Give up a cluster whose state is lost, and form an empty one.")
 @topology_argument
@@ -138,5 +141,5 @@ def first_view(topology: Topology, successor: bytes) -> Record | None:
         record = ask_nodes(only_view_server).get(topology.view_server.name)
         if record is not None and record.cluster == successor.hex() and record.view.number:
             return record
-        time.sleep(0.05)
+        time.sleep(LOOK_S)
     return None
