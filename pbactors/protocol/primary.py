@@ -87,6 +87,7 @@ class Primary:
         self.view = view
         self.operating = view.backup is None
         self.leaves_role = False
+        self._parting = 0  # once it hands over: the confirm number that its backup has to echo
         self._hand_over_pings = 0
         self._diverged = False
         self._greeted = False
@@ -267,7 +268,7 @@ class Primary:
         """Tell whether anything was sent to the backup that it has not confirmed."""
         if self._filling is not None:
             return not self._filling.given_up
-        pending = not self._log.is_executed or bool(self._queries)
+        pending = not self._log.is_executed or bool(self._queries) or self._is_parting()
         return self.view.backup is not None and pending
 
     # -- handing over -------------------------------------------------------------------------
@@ -275,12 +276,20 @@ class Primary:
     def hand_over(self) -> None:
         """Order nothing new, finish what is under way, and let the backup take over (R44)."""
         if self.operating and self.view.backup is not None and not self._diverged:
+            if not self.leaves_role:
+                self._parting = 0
             self.leaves_role = True
             self._hand_over_pings = HAND_OVER_PINGS
 
+    def _is_parting(self) -> bool:
+        """Tell whether it hands over, and its backup has not said since that it is there."""
+        echo = 0 if self._link is None else self._link.echo
+        return self.leaves_role and (not self._parting or echo < self._parting)
+
     def _has_handed_over(self) -> bool:
-        """Tell whether the backup holds everything, and nothing is under way."""
-        return self.leaves_role and self._log.is_executed and not self._queries
+        """Tell whether the backup holds everything, and is there, and nothing is under way."""
+        done = self._log.is_executed and not self._queries
+        return self.leaves_role and done and not self._is_parting()
 
     def on_ping_tick(self) -> None:
         """Another ping: no new view came in time, so go on as before (R44)."""
@@ -358,8 +367,12 @@ class Primary:
                 break
             link.forward(log.forward(), out)
         unproven = bool(self._queries) and self._queries[-1].confirm is None
-        if (unproven or (link.repeats and self._queries)) and not link.has_sent:
+        unproven |= self.leaves_role and not self._parting
+        waiting_for_echo = bool(self._queries) or self._is_parting()
+        if (unproven or (link.repeats and waiting_for_echo)) and not link.has_sent:
             link.forward(OrderedBatch(log.end + 1, b"", ()), out)
+        if self.leaves_role and not self._parting:
+            self._parting = link.confirm
         for waiting in reversed(self._queries):
             if waiting.confirm is not None:
                 break
@@ -433,7 +446,7 @@ class Primary:
         return (
             "primary",
             (self.operating, self._greeted, self._diverged),
-            (self.leaves_role, self._hand_over_pings),
+            (self.leaves_role, self._parting, self._hand_over_pings),
             None if self._link is None else self._link.freeze(),
             None if self._filling is None else self._filling.freeze(),
             self._intake.freeze(),

@@ -1012,7 +1012,7 @@ CHANGES = [
         (
             change(
                 "primary",
-                "        return self.leaves_role and self._log.is_executed and not self._queries\n",
+                "        return self.leaves_role and done and not self._is_parting()\n",
                 "        return self.leaves_role\n",
             ),
         ),

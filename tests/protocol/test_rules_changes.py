@@ -7,6 +7,7 @@ from pbactors.protocol.core import ConnectionLost, Leave, Timer
 from pbactors.protocol.events import Left, ViewInstalled, ViewServed
 from pbactors.protocol.messages import (
     Confirm,
+    Forward,
     HandOver,
     Piece,
     Ping,
@@ -258,6 +259,7 @@ def test_R44_a_late_handed_over_can_cause_a_view_change_nothing_worse() -> None:
     network = formed("a", "b")
     member = network.replicas["a"].member
     network.hand(VIEW, "a", HandOver(2, member.incarnation))
+    network.settle(hold=lambda packet: isinstance(packet.message, Ping))
     late = network.waiting(Ping, "a")[-1]
     assert isinstance(late.message, Ping)
     assert late.message.report == Report.HANDED_OVER
@@ -384,6 +386,38 @@ def test_R44_a_primary_that_leaves_hands_over_first() -> None:
     call = network.call("x", "append", "k", "1")
     network.insist("x")
     assert network.result(call) == "01"
+
+
+def test_R44_a_backup_that_died_unnoticed_is_not_handed_over_to() -> None:
+    """“hears "I hold everything through E" from the backup”, and hears it now: with nothing under
+    way it had said so long ago. It was promoted, dead, and the primary left with the last copy.
+    """
+    network = formed("a", "b", spare="c")
+    network.stop("b")
+    leave(network, "a")
+    network.ping("a", "c")
+    assert network.view == ("a", "b", 2)
+    assert not has_left(network, "a")
+    for _ in range(LINK_CHECKS + 3):
+        network.checks(1, "a", "c")
+    network.ping("a", "c")
+    assert network.view[0] == "c"
+    assert has_left(network, "a")
+    call = network.call("x", "append", "k", "1")
+    network.insist("x")
+    assert network.result(call) == "01"
+
+
+def test_R44_a_lost_confirmation_of_who_takes_over_is_asked_for_again() -> None:
+    """R28: one timer repeats what stays unconfirmed, here the question whether it is there."""
+    network = formed("a", "b")
+    network.act("a", lambda core, out: core.on_signal(Leave(), out))
+    network.drop(Forward)
+    network.settle()
+    assert network.view == ("a", "b", 2)
+    network.resend("a")
+    network.ping("a")
+    assert network.view[0] == "b"
 
 
 def test_R44_a_backup_and_an_idle_replica_that_leave_are_replaced_and_not_chosen() -> None:
