@@ -173,7 +173,7 @@ VIEW_SERVICE = [
                 "return server is not None and not self._dead(server)",
             ),
         ),
-        seed=62,
+        seed=107,
     ),
     Mutant(
         "a superseded life is heard",
@@ -1028,7 +1028,7 @@ CHANGES = [
                 "        if False:\n",
             ),
         ),
-        seed=62,
+        seed=325,
     ),
     Mutant(
         "a report makes a filling backup primary",
