@@ -124,9 +124,7 @@ def _serving(view: ViewSummary, records: Mapping[str, Record]) -> Record | None:
     record = records.get(view.primary or "")
     if record is None or record.role != "primary" or record.view.number != view.number:
         return None
-    alone = record.copies == 1  # it says so itself, also while it fills a backup (R33)
-    with_backup = view.acked and view.backup is not None
-    return record if (alone or with_backup) and not record.stuck else None
+    return record if record.copies and not record.stuck else None
 
 
 def _node(node: Node, record: Record | None, view_server: Record | None) -> NodeStatus:

@@ -122,15 +122,19 @@ class Primary:
         return self.view.backup is None and self._min_copies == 1
 
     @property
-    def serving(self) -> bool:
-        """Whether it answers clients."""
+    def copies(self) -> int:
+        """Copies of the state that an answer stands on; 0 while nothing may be answered."""
+        if self._diverged:
+            return 0
+        if self.alone:
+            return 1
         joined = self.operating and self.view.backup is not None
-        return not self._diverged and (self.alone or (joined and not self.leaves_role))
+        return 2 if joined else 0
 
     @property
-    def copies(self) -> int:
-        """Copies of the state that an answer waits for."""
-        return 1 if self.alone else 2
+    def serving(self) -> bool:
+        """Whether it takes commands and answers clients."""
+        return bool(self.copies) and not self.leaves_role
 
     @property
     def report(self) -> Report:
@@ -302,9 +306,11 @@ class Primary:
     def flush(self, out: Outbox) -> None:
         """Order what was gathered, send to the backup, answer clients."""
         copies = self.copies  # what is executed alone in this flush has one, whatever it ends with
-        if self._diverged:
-            self._replies.drop()
-            return
+        if not self._diverged:
+            self._go_on(out)
+        self._replies.flush(self.view, copies, out)
+
+    def _go_on(self, out: Outbox) -> None:
         if self._link is None:
             if self.alone:
                 self._serve_alone(None)
@@ -312,7 +318,6 @@ class Primary:
             self._fill(self._filling, self._link, out)
         else:
             self._send_forwards(self._link, out, orders=not self.leaves_role)
-        self._replies.flush(self.view, copies, out)
 
     def _serve_alone(self, filling: Filling | None) -> None:
         """Order and execute what was gathered; while a backup is filled, as much as there is room
@@ -424,7 +429,7 @@ class Primary:
     def leave(self, view: View, out: Outbox) -> None:
         """End of the role: tell the clients that wait to ask elsewhere (R39, R40)."""
         self._intake.refuse_all(Reason.NOT_PRIMARY, "no longer primary")
-        self._replies.flush(view, 0, out)
+        self._replies.flush(view, self.copies, out)
 
     # -- copies -------------------------------------------------------------------------------
 

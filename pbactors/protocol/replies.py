@@ -91,19 +91,15 @@ class Replies:
             self.refuse(source, reason, text)
 
     def flush(self, view: View, copies: int, out: Outbox) -> None:
-        """Send what was gathered."""
+        """Send what was gathered; with no ``copies`` no result and no answer: clients ask again."""
         for source, client in self._clients.items():
             for session in sorted(client.gone):
                 out.send(source, SessionGone(session))
-            for results, answers in self._parts(client):
+            for results, answers in self._parts(client) if copies else ():
                 out.send(source, Reply(view.number, copies, results, answers))
             if client.refusal is not None:
                 reason, text = client.refusal
                 out.send(source, Refused(view.number, int(reason), text))
-        self._clients.clear()
-
-    def drop(self) -> None:
-        """Forget what was gathered; clients will ask again (R50)."""
         self._clients.clear()
 
     def _parts(self, client: _ToClient) -> Iterator[_Part]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from pbactors.protocol.backup import Backup
 from pbactors.protocol.invariants import INVARIANTS, World
-from pbactors.protocol.messages import Reply
+from pbactors.protocol.messages import Ping, Reply, Report
 from pbactors.protocol.operations import Kind
 from pbactors.protocol.primary import Primary
 from pbactors.protocol.replica import Replica
-from pbactors.protocol.view import Member
+from pbactors.protocol.view import Incarnation, Member
 from pbactors.sim.process import Process
 from pbactors.sim.violation import Violation
 from pbactors.sim.watched import Executed, WatchedState
@@ -57,6 +57,7 @@ class Judge:
         self._backups: dict[int, WatchedState] = {}  # by view: the state its backup installed
         self._acting: Replica | None = None
         self._pinged: dict[Member | None, int] = {}  # by member: the highest number it has pinged
+        self._present: dict[Member, set[Incarnation]] = {}  # by who hands over: who ran then
         self._even = 0  # commits after which primary and backup have executed the same
         self._compares = False
 
@@ -146,6 +147,8 @@ class Judge:
             return False
         role = core.role
         kind, state = type(role), role.state
+        if type(role) is Primary:
+            self._hands_over(core.member, role.leaves_role)
         flag = isinstance(role, Primary) and role.operating
         flag = flag or (isinstance(role, Backup) and role.installed)
         seen = (role, flag, state, state.op, core.view.number)
@@ -166,6 +169,14 @@ class Judge:
             elif kind is Primary and not (before and role is before[0]):
                 self._promoted(core)
         return True
+
+    def _hands_over(self, member: Member, leaves_role: bool) -> None:
+        """Note who runs when a primary begins to hand over."""
+        if not leaves_role:
+            self._present.pop(member, None)
+        elif member not in self._present:
+            running = self._world.replicas.values()
+            self._present[member] = {replica.member.incarnation for replica in running}
 
     def _installed(self, backup: Replica) -> None:
         """R20, R21, R53: the installed state is the one that the primary had at that op number."""
@@ -207,7 +218,13 @@ class Judge:
     # -- answers and records ------------------------------------------------------------------
 
     def replied(self, reply: Reply) -> None:
-        """A primary answers: only what is in the log, and as it stands there."""
+        """A primary answers: only what is in the log, as it stands there, and on as many copies as
+        it says.
+        """
+        if not reply.copies or reply.copies < self._min_copies:
+            raise Violation(f"R33: an answer of view {reply.view} stands on {reply.copies} copies")
+        backup = self._backups.get(reply.view)
+        held = 0 if backup is None else backup.op
         for session, number, outcome in reply.results:
             if number == 0:
                 if self._tokens.get(session) != outcome:
@@ -216,6 +233,11 @@ class Judge:
                     )
                 continue
             op = self.places.get((session, number))
+            if reply.copies == 2 and op and op > held:
+                raise Violation(
+                    f"R16: operation {op} is said to stand on two copies in view {reply.view}, "
+                    f"but its backup holds {held}"
+                )
             if reply.copies == 2 and op and op > self._corrupted.get(reply.view, op):
                 raise Violation(
                     f"R50: operation {op} is answered in view {reply.view}, whose backup has come "
@@ -232,9 +254,13 @@ class Judge:
                     f"operation {op} came to {result}"
                 )
 
-    def pings(self, member: Member, number: int) -> None:
-        """A replica says in which view it operates, whoever hears it."""
-        self._pinged[member] = max(number, self._pinged.get(member, 0))
+    def pings(self, member: Member, ping: Ping) -> None:
+        """A replica says in which view it operates, whoever hears it. A primary says that it has
+        handed over only if its backup ran when that began, since it has heard it (R44).
+        """
+        self._pinged[member] = max(ping.number, self._pinged.get(member, 0))
+        if ping.report == Report.HANDED_OVER and ping.about not in self._present[member]:
+            raise Violation(f"R44: {member.name} has handed over to a backup that was dead before")
 
     def corrupted(self, view: int, op: int) -> None:
         """The backup of a view has other results from here on, as far as its digest says (R50)."""

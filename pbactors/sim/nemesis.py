@@ -134,7 +134,9 @@ class Nemesis:
                 self._world.start_replica(name)
 
     def _crash(self, action: Action, random: Random) -> str:
-        process = self._whom(action)
+        return self._kill(action, self._whom(action))
+
+    def _kill(self, action: Action, process: Process | None) -> str:
         if process is None or not self._spares(process):
             return ""
         self._world.crash(process)
@@ -300,10 +302,15 @@ class Nemesis:
         return name or "to the backup"
 
     def _depart(self, action: Action, random: Random) -> str:
-        """A node is to end in peace; it ends when it may, or when its time is over (R44)."""
+        """A node is to end in peace; it ends when it may, or when its time is over (R44), and not
+        with the last copy. The other member may be dead already, or die at the same moment.
+        """
         process = self._whom(action)
-        if process is None or process.former or not self._spares(process):
+        if process is None or process.former:
             return ""
+        backup = self._member(self._world.view.backup)
+        if backup is not process and random.random() < 0.5:
+            self._kill(action, backup)
         self._world.signal(process, Leave())
         self._departing(action, process, self._world.agenda.now_ms + action.lasts_ms)
         return process.name

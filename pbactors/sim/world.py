@@ -381,7 +381,7 @@ class World:
         elif type(message) is Request:
             self.clients.requested(process, message)
         elif type(message) is Ping:
-            self.judge.pings(core.member, message.number)
+            self.judge.pings(core.member, message)
         body = wire.encode(core.cluster, core.member, message)
         self.digest = crc32(body, self.digest ^ int(1000 * self.agenda.now_ms))
         number = self.next_packet()

@@ -417,7 +417,7 @@ REPLICA = [
                 "            self.role = Primary(\n                self.view, self.state, self._limits, self._stamps, self._min_copies, swapped\n            )\n            self.role._intake._taken.update(getattr(self, '_former', {}))\n",
             ),
         ),
-        seed=7,
+        seed=30,
     ),
     Mutant(
         "pending commands outlive a deposition",
@@ -866,7 +866,7 @@ SESSIONS = [
                 "                del self._commands[number]\n",
             ),
         ),
-        seed=9,
+        seed=26,
     ),
     Mutant(
         "a client says too early that it has results",
@@ -971,11 +971,23 @@ CHANGES = [
         (
             change(
                 "primary",
-                "            self._replies.drop()\n            return\n",
-                "            self._replies.flush(self.view, copies, out)\n            return\n",
+                "        if self._diverged:\n            return 0\n",
+                "",
             ),
         ),
-        seed=11,
+        seed=21,
+    ),
+    Mutant(
+        "known results are answered before the view is joined",
+        "R33: “To finish, it first stops answering alone; then waits.”",
+        (
+            change(
+                "primary",
+                "        return 2 if joined else 0\n",
+                "        return 2\n",
+            ),
+        ),
+        seed=5,
     ),
     Mutant(
         "a former primary keeps a state that is another",
@@ -1017,6 +1029,18 @@ CHANGES = [
             ),
         ),
         survives="costs time only: what is not confirmed was answered to nobody, is dropped with the role, and sent again by its client",
+    ),
+    Mutant(
+        "it hands over to a backup that it has not heard since",
+        'R44: “drains forwards and queries, hears \"I hold everything through E\" from the backup.”',
+        (
+            change(
+                "primary",
+                "        return self.leaves_role and done and not self._is_parting()\n",
+                "        return self.leaves_role and done\n",
+            ),
+        ),
+        seed=233,
     ),
     Mutant(
         "a backup that is not heard takes over",
@@ -1069,7 +1093,7 @@ CHANGES = [
                 "            if self.living(member):",
             ),
         ),
-        seed=68,
+        seed=11,
     ),
     Mutant(
         "a snapshot reads sessions that change",
@@ -1081,7 +1105,7 @@ CHANGES = [
                 "        if False:\n",
             ),
         ),
-        seed=0,
+        seed=35,
     ),
     Mutant(
         "the digest is left out of the transfer",
