@@ -428,8 +428,9 @@ class Primary:
 
     def leave(self, view: View, out: Outbox) -> None:
         """End of the role: tell the clients that wait to ask elsewhere (R39, R40)."""
+        self._replies.flush(self.view, self.copies, out)
         self._intake.refuse_all(Reason.NOT_PRIMARY, "no longer primary")
-        self._replies.flush(view, self.copies, out)
+        self._replies.flush(view, 0, out)
 
     # -- copies -------------------------------------------------------------------------------
 

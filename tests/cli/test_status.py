@@ -159,6 +159,7 @@ def test_a_fresh_replica_knows_nothing_of_the_view(topology: Topology) -> None:
         ({"role": "idle"}, "it does not say that it is primary"),
         ({"view": ViewSummary(1, "a", None, True)}, "it is primary of an earlier view"),
         ({"stuck": True}, "it is stuck"),
+        ({"copies": 0}, "it says that it answers nobody: it fills its backup, or waits for one"),
     ],
 )
 def test_who_does_not_serve(changes: dict[str, Any], why: str, topology: Topology) -> None:
@@ -168,12 +169,6 @@ def test_who_does_not_serve(changes: dict[str, Any], why: str, topology: Topolog
     assert not found.serves, why
     assert found.copies == 0
     assert "nobody serves calls now" in found.problems
-
-
-def test_an_unacknowledged_view_serves_nobody_yet(topology: Topology) -> None:
-    view = replace(VIEW, acked=False)
-    records = {name: replace(each, view=view) for name, each in all_well().items()}
-    assert not told(topology, records).serves
 
 
 def test_a_node_of_another_cluster_is_named(topology: Topology) -> None:

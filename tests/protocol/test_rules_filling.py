@@ -197,6 +197,31 @@ def test_R33_with_two_copies_wanted_a_view_without_backup_waits() -> None:
     assert network.copies[call] == 2
 
 
+def test_R33_with_two_copies_wanted_a_known_result_waits_for_the_second() -> None:
+    """“With min_copies = 2 it does not answer alone at all”, also what it had executed as backup:
+    that is on one copy now. The simulator found an answer that said two (seed 7735).
+    """
+    network = Network(limits=SMALL, min_copies=2)
+    network.form("a", "b")
+    network.start_client("x")
+    network.settle()
+    call = call_held(network, Reply)
+    network.drop(Reply)
+    network.stop("a")
+    network.checks(2, "b")
+    network.ping("b")
+    network.insist("x")
+    assert network.view[:2] == ("b", None)
+    assert network.replicas["b"].status().copies == 0
+    assert call not in network.outcomes
+    network.start("c")
+    network.ping("c", "b")
+    network.ping("b")
+    network.insist("x")
+    assert network.result(call) == "!"
+    assert network.copies[call] == 2
+
+
 def test_R33_what_was_answered_alone_stops_with_its_primary() -> None:
     """“the primary dies before its backup is filled (what it answered alone stops with it)”: nobody
     is promoted.
