@@ -1032,7 +1032,7 @@ CHANGES = [
     ),
     Mutant(
         "it hands over to a backup that it has not heard since",
-        'R44: “drains forwards and queries, hears \"I hold everything through E\" from the backup.”',
+        'R44: “drains forwards and queries, hears "I hold everything through E" from the backup.”',
         (
             change(
                 "primary",
