@@ -75,13 +75,13 @@ class BackupLink:
             ),
         )
 
-    def fill(self, transfer: OutgoingTransfer, out: Outbox) -> None:
-        """Send the next pieces of the state.
+    def fill(self, transfer: OutgoingTransfer, new: int, out: Outbox) -> None:
+        """Send the next pieces of the state, at most so many new ones.
 
         Raises:
             UnsupportedValue: it cannot be copied.
         """
-        for index, section, body, last in transfer.next_pieces():
+        for index, section, body, last in transfer.next_pieces(new):
             self._sent = True
             out.send(
                 self.backup.name,

@@ -25,6 +25,14 @@ __all__ = ["Filling"]
 CREDIT_MAX = 1024
 """How many commands a primary may execute alone ahead of its backup's confirmations."""
 
+PIECES_AT_ONCE = 4
+"""So many new pieces of the state are made in one flush while nobody calls, and one while somebody
+does: a call waits for what the flush makes. One alone would mean that the backup waits for each.
+"""
+
+QUIET_FLUSHES = 8
+"""Nobody calls when so many flushes had no request."""
+
 
 class Filling:
     """One filling, from the view's beginning until the view is joined.
@@ -48,6 +56,7 @@ class Filling:
         self.installed = False
         self.confirmed = transfer.base
         self.given_up = ""
+        self._quiet = QUIET_FLUSHES  # flushes since a client asked for something
         # After the state is installed: one command alone for two that the backup has caught up
         # with, so that the log shrinks and clients are served all the time.
         self._credit = 0
@@ -61,6 +70,15 @@ class Filling:
         if self.installed:
             return self._credit
         return CREDIT_MAX if log.size_bytes < catch_up_bytes_max else 0
+
+    def asked(self) -> None:
+        """A client calls."""
+        self._quiet = 0
+
+    def next_pieces(self) -> int:
+        """Return how many new pieces are to be made in this flush."""
+        self._quiet += self._quiet < QUIET_FLUSHES
+        return PIECES_AT_ONCE if self._quiet == QUIET_FLUSHES else 1
 
     def executed(self, count: int, state: ReplicatedState) -> None:
         """The primary has executed so many commands alone, up to the op number of ``state``."""
@@ -114,6 +132,6 @@ class Filling:
         """Return something hashable, equal exactly where behaviour is equal."""
         return (
             None if self.transfer is None else self.transfer.freeze(),
-            (self.alone, self.installed, self.confirmed, self.given_up, self._credit),
+            (self.alone, self.installed, self.confirmed, self.given_up, self._credit, self._quiet),
             tuple(self._digests),
         )

@@ -171,6 +171,8 @@ class Primary:
     def on_request(self, source: Address, request: Request) -> None:
         """Take a client's operations and queries."""
         self._intake.on_request(source, request)
+        if self._filling is not None:
+            self._filling.asked()
         if self.stuck:
             self._replies.refuse(source, Reason.OVERLOADED, self.describe())
 
@@ -351,7 +353,7 @@ class Primary:
             self._serve_alone(filling)
         if filling.transfer is not None:
             try:
-                link.fill(filling.transfer, out)
+                link.fill(filling.transfer, filling.next_pieces(), out)
             except UnsupportedValue as error:
                 filling.give_up(str(error), alone=self._min_copies == 1)
                 link.hears()

@@ -18,9 +18,6 @@ from pbactors.protocol.state import ReplicatedState
 
 __all__ = ["IncomingTransfer", "OutgoingTransfer"]
 
-PIECES_PER_FLUSH = 2
-"""So many new pieces at a time: making one takes about as long as everything else in a batch."""
-
 
 class OutgoingTransfer:
     """The primary's end: which pieces are under way.
@@ -57,12 +54,12 @@ class OutgoingTransfer:
         self._unacknowledged: deque[tuple[int, Section, bytes, bool]] = deque()
         self._unsent = 0
 
-    def next_pieces(self) -> Iterator[tuple[int, Section, bytes, bool]]:
-        """Yield the pieces to send now: ``(index, section, body, last)``."""
+    def next_pieces(self, new: int) -> Iterator[tuple[int, Section, bytes, bool]]:
+        """Yield the pieces to send now, at most so many new ones: ``(index, section, body, last)``."""
         if not self._begun:
             self._begun = True
             self._ahead = next(self._source)
-        for _ in range(PIECES_PER_FLUSH):
+        for _ in range(new):
             if len(self._unacknowledged) == self._window or self._ahead is None:
                 break
             section, body = self._ahead

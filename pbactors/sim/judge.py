@@ -175,8 +175,10 @@ class Judge:
         if not leaves_role:
             self._present.pop(member, None)
         elif member not in self._present:
-            running = self._world.replicas.values()
-            self._present[member] = {replica.member.incarnation for replica in running}
+            self._present[member] = self._running()
+
+    def _running(self) -> set[Incarnation]:
+        return {replica.member.incarnation for replica in self._world.replicas.values()}
 
     def _installed(self, backup: Replica) -> None:
         """R20, R21, R53: the installed state is the one that the primary had at that op number."""
@@ -259,8 +261,10 @@ class Judge:
         handed over only if its backup ran when that began, since it has heard it (R44).
         """
         self._pinged[member] = max(ping.number, self._pinged.get(member, 0))
-        if ping.report == Report.HANDED_OVER and ping.about not in self._present[member]:
-            raise Violation(f"R44: {member.name} has handed over to a backup that was dead before")
+        if ping.report == Report.HANDED_OVER:
+            present = self._present.get(member, set()) | self._running()
+            if ping.about not in present:
+                raise Violation(f"R44: {member.name} hands over to a backup that was dead before")
 
     def corrupted(self, view: int, op: int) -> None:
         """The backup of a view has other results from here on, as far as its digest says (R50)."""

@@ -987,7 +987,7 @@ CHANGES = [
                 "        return 2\n",
             ),
         ),
-        seed=5,
+        seed=19,
     ),
     Mutant(
         "a former primary keeps a state that is another",
