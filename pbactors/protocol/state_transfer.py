@@ -55,7 +55,7 @@ class OutgoingTransfer:
         self._unsent = 0
 
     def next_pieces(self, new: int) -> Iterator[tuple[int, Section, bytes, bool]]:
-        """Yield the pieces to send now, at most so many new ones: ``(index, section, body, last)``."""
+        """Yield what to send now, ``new`` new pieces at most: ``(index, section, body, last)``."""
         if not self._begun:
             self._begun = True
             self._ahead = next(self._source)

@@ -57,7 +57,8 @@ class Judge:
         self._backups: dict[int, WatchedState] = {}  # by view: the state its backup installed
         self._acting: Replica | None = None
         self._pinged: dict[Member | None, int] = {}  # by member: the highest number it has pinged
-        self._present: dict[Member, set[Incarnation]] = {}  # by who hands over: who ran then
+        self._leaving: set[Member] = set()  # who hands over
+        self._present: dict[Member, set[Incarnation]] = {}  # by who did: who ran when it began
         self._even = 0  # commits after which primary and backup have executed the same
         self._compares = False
 
@@ -173,8 +174,9 @@ class Judge:
     def _hands_over(self, member: Member, leaves_role: bool) -> None:
         """Note who runs when a primary begins to hand over."""
         if not leaves_role:
-            self._present.pop(member, None)
-        elif member not in self._present:
+            self._leaving.discard(member)  # what it has sent in this step is still to be judged
+        elif member not in self._leaving:
+            self._leaving.add(member)
             self._present[member] = self._running()
 
     def _running(self) -> set[Incarnation]:
