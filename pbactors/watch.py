@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pbactors import heartbeat
@@ -18,7 +18,7 @@ from pbactors.topology import Topology, load
 from pbactors.transport.subscriber import Subscriber
 from pbactors.view_store import HistoryEntry
 
-__all__ = ["Beat", "ask_history", "ask_nodes", "tail"]
+__all__ = ["Beat", "ask_history", "ask_nodes", "ask_view_server", "tail"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +109,9 @@ def ask_nodes(topology: Topology, timeout_s: float = 0.5) -> dict[str, Record]:
             with contextlib.suppress(MalformedMessage):
                 records[name] = heartbeat.decode(answer.record)
     return records
+
+
+def ask_view_server(topology: Topology, timeout_s: float = 0.5) -> Record | None:
+    """Ask the view server alone what it is; None if it does not answer in time."""
+    only = replace(topology, nodes=(topology.view_server,))
+    return ask_nodes(only, timeout_s).get(topology.view_server.name)

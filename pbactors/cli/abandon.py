@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import sys
 import time
-from dataclasses import replace
 from typing import Final
 
 import click
@@ -17,7 +16,7 @@ from pbactors.protocol.message import CLUSTER_BYTES
 from pbactors.protocol.messages import Refused
 from pbactors.protocol.tool_messages import Abandoned
 from pbactors.topology import Topology, load
-from pbactors.watch import ask_nodes
+from pbactors.watch import ask_nodes, ask_view_server
 
 __all__ = ["abandon"]
 
@@ -135,10 +134,9 @@ def report(topology: Topology, successor: bytes) -> None:
 
 def first_view(topology: Topology, successor: bytes) -> Record | None:
     """Wait for the first view of the new cluster; None if there is none in time."""
-    only_view_server = replace(topology, nodes=(topology.view_server,))
     until_s = time.monotonic() + FIRST_VIEW_S
     while time.monotonic() < until_s:
-        record = ask_nodes(only_view_server).get(topology.view_server.name)
+        record = ask_view_server(topology)
         if record is not None and record.cluster == successor.hex() and record.view.number:
             return record
         time.sleep(LOOK_S)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 from typing import Final
 
 import click
@@ -14,7 +13,7 @@ from pbactors.heartbeat import Record
 from pbactors.protocol.messages import Refused
 from pbactors.switchover import send_switch_over
 from pbactors.topology import Topology, load
-from pbactors.watch import ask_nodes
+from pbactors.watch import ask_view_server
 
 __all__ = ["switchover"]
 
@@ -80,12 +79,6 @@ def switchover(topology: str, to: str | None, timeout_s: float, as_json: bool) -
         f"{wanted} is not primary after {timeout_s:g} s; the view server may still try. Look at\n"
         f"  {command_line('status', plan)}"
     )
-
-
-def ask_view_server(topology: Topology) -> Record | None:
-    """Return what the view server says of the cluster; None if it does not answer."""
-    only = replace(topology, nodes=(topology.view_server,))
-    return ask_nodes(only).get(topology.view_server.name)
 
 
 def wish(topology: Topology, to: str, before: Record) -> str:

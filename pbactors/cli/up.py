@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import signal
 import time
-from dataclasses import replace
 from queue import SimpleQueue
 from typing import Final
 
@@ -21,7 +20,7 @@ from pbactors.machines import StateMachine
 from pbactors.machines.kv import KeyValueStore
 from pbactors.machines.state_machine import interface
 from pbactors.topology import Topology, load
-from pbactors.watch import ask_nodes
+from pbactors.watch import ask_nodes, ask_view_server
 
 __all__ = ["up"]
 
@@ -163,8 +162,7 @@ class Nodes:
 
     def _introduce(self) -> None:
         """Say who is who, once a view with a backup stands, if there can be one."""
-        only_view_server = replace(self._topology, nodes=(self._topology.view_server,))
-        record = ask_nodes(only_view_server).get(self._view_server)
+        record = ask_view_server(self._topology)
         if record is None or not record.view.acked:
             return
         if record.view.backup is None and len(self._topology.replicas) > 1:

@@ -16,12 +16,9 @@ from __future__ import annotations
 import errno
 import math
 import os
-import struct
 import time
 import weakref
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import zmq
@@ -30,6 +27,7 @@ from pbactors.transport.interface import Phase, Received, Transport
 from pbactors.transport.ipc_claim import IpcClaim
 from pbactors.transport.unavailable import unavailable
 from pbactors.transport.wakeup import WakeUp
+from pbactors.transport.zeromq_links import NOW, NOW_AND_MORE, POLLIN, POLLOUT, Link, Reader
 from pbactors.transport.zeromq_sockets import (
     BULK,
     PUBLISHER,
@@ -48,54 +46,11 @@ __all__ = ["ZeroMQTransport"]
 
 _Entry: TypeAlias = tuple[Socket | int, int]
 
-# As plain numbers: pyzmq's are flags of an enum, and "and" or "or" of those takes a microsecond.
-_EVENTS, _POLLIN, _POLLOUT = int(zmq.EVENTS), int(zmq.POLLIN), int(zmq.POLLOUT)
-_NOW = int(zmq.NOBLOCK)
-_NOW_AND_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
-
-HELD_MAX = 16
-"""Messages per channel that wait for a connection to come about."""
-
 LAST_WORDS_MAX = 1000
 """Messages read at once from a link that is about to be closed."""
 
 WAIT_MS_MAX = 60_000
 """The longest single poll; libzmq takes a C int."""
-
-
-@dataclass(eq=False, slots=True)
-class _Reader:
-    """A socket that is read, and what its messages must look like.
-
-    Attributes:
-        node: the peer at the other end; empty for the ROUTER.
-        frames: how many frames a message has; of three, the first is a route.
-        before_body: the frame that stands before the body: the empty delimiter, or a topic.
-        bulk: whether it is a link for large transfers.
-        monitor: for a link: where its connection is followed; None over ``inproc://``.
-        connected: for a link: whether there is a connection.
-        held: for a link: ``(until_s, body)`` of what waits for it.
-    """
-
-    socket: Socket
-    node: str
-    frames: int = 2
-    before_body: bytes = b""
-    bulk: bool = False
-    monitor: Socket | None = None
-    connected: bool = False
-    held: deque[tuple[float, bytes]] = field(default_factory=deque)
-
-    def offer(self, body: bytes) -> bool:
-        """Hand ``body`` to libzmq if there is a connection with room for it."""
-        if not self.connected:
-            return False
-        try:
-            self.socket.send(b"", _NOW_AND_MORE)
-            self.socket.send(body, _NOW)
-        except zmq.Again:
-            return False
-        return True
 
 
 class ZeroMQTransport(Transport):
@@ -136,13 +91,13 @@ class ZeroMQTransport(Transport):
         self._bound_address: str | None = None
         self._bound_publisher: str | None = None
         self._claims: list[IpcClaim] = []
-        self._router: _Reader | None = None
+        self._router: Reader | None = None
         self._publisher: Socket | None = None
-        self._links: dict[tuple[str, bool], _Reader] = {}
-        self._subscriptions: list[_Reader] = []
-        self._readers: dict[Socket | int, _Reader] = {}
-        self._followed: dict[Socket | int, _Reader] = {}
-        self._ready: list[_Reader] = []  # what the last wait saw, until receive takes it
+        self._links: dict[tuple[str, bool], Link] = {}
+        self._subscriptions: list[Reader] = []
+        self._readers: dict[Socket | int, Reader] = {}
+        self._followed: dict[Socket | int, Link] = {}
+        self._ready: list[Reader] = []  # what the last wait saw, until receive takes it
         self._last_words: list[Received] = []  # from links that are closed
         self._watched: set[str] = set()
         self._entries: list[_Entry] = []
@@ -166,7 +121,7 @@ class ZeroMQTransport(Transport):
         try:
             if self._bind_to is not None:
                 router = self._bind(zmq.ROUTER, ROUTER, self._bind_to, "address")
-                self._router = _Reader(router, "", frames=3)
+                self._router = Reader(router, "", frames=3)
                 self._bound_address = endpoint(router)
             if self._bind_publisher_to is not None:
                 publisher = self._bind(zmq.PUB, PUBLISHER, self._bind_publisher_to, "heartbeat")
@@ -216,11 +171,9 @@ class ZeroMQTransport(Transport):
         readers += [link for link in links if link.bulk]
         self._readers = {reader.socket: reader for reader in readers}
         self._followed = {link.monitor: link for link in links if link.monitor is not None}
-        self._entries = [(monitor, _POLLIN) for monitor in self._followed]
-        for reader in readers:
-            has_to_go = reader.held and reader.connected
-            self._entries.append((reader.socket, _POLLIN | _POLLOUT if has_to_go else _POLLIN))
-        self._entries_and_wakeup = [*self._entries, (self._wakeup.fileno(), _POLLIN)]
+        self._entries = [(monitor, POLLIN) for monitor in self._followed]
+        self._entries += [(reader.socket, reader.events()) for reader in readers]
+        self._entries_and_wakeup = [*self._entries, (self._wakeup.fileno(), POLLIN)]
 
     # -- sending --------------------------------------------------------------------------------
 
@@ -237,14 +190,13 @@ class ZeroMQTransport(Transport):
             return False
         if not link.held and link.offer(body):
             return True
-        if len(link.held) >= HELD_MAX:
+        if not link.hold(body, time.monotonic() + self._patience_s):
             return self._dropped("unreachable")
-        link.held.append((time.monotonic() + self._patience_s, body))
         if len(link.held) == 1:
             self._list_entries()
         return True
 
-    def _connect(self, node: str, bulk: bool) -> _Reader | None:
+    def _connect(self, node: str, bulk: bool) -> Link | None:
         address = self._peers.get(node)
         if address is None:
             self._dropped("unknown_node")
@@ -255,43 +207,32 @@ class ZeroMQTransport(Transport):
         except zmq.ZMQError:  # no address, or out of descriptors
             self._dropped("unreachable")
             return None
-        link = _Reader(made, node, bulk=bulk, monitor=self._sockets.monitor_of(made))
+        link = Link(made, node, bulk=bulk, monitor=self._sockets.monitor_of(made))
         link.connected = link.monitor is None
         self._links[node, bulk] = link
         self._list_entries()
         return link
 
-    def _let_go(self, link: _Reader) -> bool:
+    def _let_go(self, link: Link) -> bool:
         """Send what waited for a connection, as far as it can go; return False if some expired."""
-        in_time = True
-        now_s = time.monotonic()
-        while link.held:
-            until_s, body = link.held[0]
-            if until_s < now_s:
-                in_time = self._dropped("unreachable")
-            elif not link.offer(body):
-                break
-            link.held.popleft()
+        expired = link.let_go(time.monotonic())
+        if expired:
+            self._counters["dropped_unreachable"] += expired
         if not link.held:
             self._list_entries()
-        return in_time
+        return not expired
 
-    def _follow(self, link: _Reader, monitor: Socket) -> bool:
+    def _follow(self, link: Link, monitor: Socket) -> bool:
         """Note whether a link has a connection; return False if it lost the one it had."""
-        while int(monitor.get(_EVENTS)) & _POLLIN:
-            event, _endpoint_of_peer = monitor.recv_multipart(_NOW)
-            number, _value = struct.unpack("=hi", event)
-            if number == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                link.connected = True
-            elif link.connected:
-                return False
+        if not link.follow(monitor):
+            return False
         self._let_go(link)
         self._list_entries()
         return True
 
-    def _lose(self, link: _Reader) -> None:
+    def _lose(self, link: Link) -> None:
         """Close a link whose peer is gone, but keep what that said before."""
-        while self._read(link, LAST_WORDS_MAX, self._last_words) == LAST_WORDS_MAX:
+        while link.read(LAST_WORDS_MAX, self._last_words, self._counters) == LAST_WORDS_MAX:
             pass
         self._counters["dropped_unreachable"] += len(link.held)
         self._disconnect(link)
@@ -299,7 +240,7 @@ class ZeroMQTransport(Transport):
             self._lost.append(link.node)
             self._connect(link.node, bulk=False)
 
-    def _disconnect(self, link: _Reader) -> None:
+    def _disconnect(self, link: Link) -> None:
         del self._links[link.node, link.bulk]
         self._sockets.close(link.socket)
         self._list_entries()
@@ -326,9 +267,9 @@ class ZeroMQTransport(Transport):
             return self._dropped("unroutable")
         try:
             send = self._router.socket.send
-            send(route, _NOW_AND_MORE)
-            send(b"", _NOW_AND_MORE)
-            send(body, _NOW)
+            send(route, NOW_AND_MORE)
+            send(b"", NOW_AND_MORE)
+            send(body, NOW)
         except zmq.Again:
             return self._dropped("reply_full")
         except zmq.ZMQError as failure:
@@ -339,7 +280,7 @@ class ZeroMQTransport(Transport):
 
     def _publish(self, topic: bytes, body: bytes) -> None:
         if self._publisher is not None:
-            self._publisher.send_multipart((topic, body), _NOW)
+            self._publisher.send_multipart((topic, body), NOW)
 
     def _subscribe(self, node: str, address: str, topic: bytes) -> None:
         try:
@@ -347,7 +288,7 @@ class ZeroMQTransport(Transport):
         except zmq.ZMQError as cause:
             raise ValueError(f"{address} cannot be connected: {cause}") from cause
         made.setsockopt(zmq.SUBSCRIBE, topic)
-        self._subscriptions.append(_Reader(made, node, before_body=topic))
+        self._subscriptions.append(Reader(made, node, before_body=topic))
         self._list_entries()
 
     # -- receiving ------------------------------------------------------------------------------
@@ -360,7 +301,7 @@ class ZeroMQTransport(Transport):
         room = most - len(received)
         while ready and room > 0:
             share = max(1, room // len(ready))
-            taken = [self._read(reader, share, received) for reader in ready[:room]]
+            taken = [reader.read(share, received, self._counters) for reader in ready[:room]]
             room -= sum(taken)
             ready = [
                 reader
@@ -369,7 +310,7 @@ class ZeroMQTransport(Transport):
             ]
         return received
 
-    def _poll(self, entries: list[_Entry], timeout_ms: int) -> tuple[list[_Reader], bool]:
+    def _poll(self, entries: list[_Entry], timeout_ms: int) -> tuple[list[Reader], bool]:
         """Return who has something to read, in order, and whether somebody woke us."""
         ready = []
         followed = []
@@ -377,9 +318,9 @@ class ZeroMQTransport(Transport):
         for who, events in zmq.zmq_poll(entries, timeout_ms):
             reader = self._readers.get(who)
             if reader is not None:
-                if events & _POLLIN:
+                if events & POLLIN:
                     ready.append(reader)
-                if events & _POLLOUT:
+                if events & POLLOUT and isinstance(reader, Link):
                     self._let_go(reader)
             elif who in self._followed:
                 followed.append(self._followed[who])
@@ -392,26 +333,6 @@ class ZeroMQTransport(Transport):
                 if link in ready:
                     ready.remove(link)
         return ready, woken
-
-    def _read(self, reader: _Reader, share: int, received: list[Received]) -> int:
-        """Take at most ``share`` messages; return how many, junk included."""
-        for taken in range(share):
-            try:
-                frames = _frames(reader.socket)
-            except zmq.Again:
-                return taken
-            if len(frames) != reader.frames:
-                self._counters["malformed_frame_count"] += 1
-            elif frames[-2].bytes != reader.before_body:
-                self._counters["malformed_delimiter"] += 1
-            else:
-                route = frames[0].bytes if reader is self._router else b""
-                received.append(Received(reader.node, route, frames[-1].bytes))
-            # Mostly there is one message, and asking costs less than the exception. Once there
-            # were two, there are probably many, and asking after each would cost more.
-            if taken == 0 and not int(reader.socket.get(_EVENTS)) & _POLLIN:
-                return 1
-        return share
 
     def _wait(self, timeout_ms: float | None) -> None:
         # libzmq stops polling when a signal arrives, and pyzmq goes on with a deadline of whole
@@ -429,21 +350,6 @@ class ZeroMQTransport(Transport):
         """See :meth:`Transport.wake`. Before ``open`` there is nothing to wake."""
         if self.is_open:
             self._wakeup.set()
-
-
-def _frames(socket: Socket) -> list[zmq.Frame]:
-    """Receive a message without waiting. Frames know whether another one follows, so that this
-    takes 2.7 us, where ``recv_multipart`` asks the socket after each and takes 4 to 6.
-
-    Raises:
-        zmq.Again: there is none.
-    """
-    frame = socket.recv(_NOW, copy=False)
-    frames = [frame]
-    while frame.more:
-        frame = socket.recv(_NOW, copy=False)
-        frames.append(frame)
-    return frames
 
 
 _living: weakref.WeakSet[ZeroMQTransport] = weakref.WeakSet()
