@@ -119,12 +119,19 @@ class Suspected(Event):
 
 @dataclass(frozen=True, slots=True)
 class SuspicionVoid(Event):
-    """A suspect has pinged, or the view service takes the loss for trouble of its own (R49)."""
+    """A suspect has pinged, or the view service takes the loss for trouble of its own (R49).
+
+    Attributes:
+        node: the suspect.
+        at_once: whether most connections were lost at once.
+    """
 
     node: str
+    at_once: bool = False
 
     def __str__(self) -> str:
-        return f"no longer suspects {self.node}"
+        why = ": most connections were lost at once, it may live" if self.at_once else ""
+        return f"no longer suspects {self.node}{why}"
 
 
 @dataclass(frozen=True, slots=True)

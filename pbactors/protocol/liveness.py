@@ -140,7 +140,7 @@ class Liveness:
             self._trouble = TROUBLE_CHECKS
             for suspect in suspects:
                 self._servers[suspect].suspected = 0
-                out.emit(SuspicionVoid(suspect))
+                out.emit(SuspicionVoid(suspect, at_once=True))
 
     # -- who lives ----------------------------------------------------------------------------
 

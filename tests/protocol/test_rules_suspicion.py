@@ -190,8 +190,8 @@ def test_trouble_of_its_own_ends_every_suspicion() -> None:
     assert told(servers, ConnectionLost("3"), ConnectionLost("1")) == [
         Suspected("3"),
         Suspected("1"),
-        SuspicionVoid("1"),
-        SuspicionVoid("3"),
+        SuspicionVoid("1", at_once=True),
+        SuspicionVoid("3", at_once=True),
     ]
 
 
