@@ -12,8 +12,9 @@ from pbactors.cli.arguments import class_of, topology_argument
 from pbactors.cli.json_form import from_json, to_json
 from pbactors.cli.methods import check_arguments, find_method
 from pbactors.client import connect
-from pbactors.errors import UnsupportedValue
-from pbactors.topology import load
+from pbactors.errors import NotSent, OutcomeUnknown, UnsupportedValue
+from pbactors.topology import Topology, load
+from pbactors.watch import ask_view_server
 
 __all__ = ["call"]
 
@@ -67,8 +68,19 @@ def call(
             result = cluster.call(function, *values, timeout_s=timeout_s)
         except UnsupportedValue as error:
             raise click.UsageError(str(error)) from None
+        except (NotSent, OutcomeUnknown) as error:
+            raise click.ClickException(f"{error}{hindrance(plan)}") from None
     plain = sys.stdout.encoding.lower() not in ("utf-8", "utf8")
     click.echo(json.dumps(to_json(result), ensure_ascii=plain, allow_nan=False))
+
+
+def hindrance(topology: Topology) -> str:
+    """Return a line that says why nobody answers, as far as the view server knows, or nothing."""
+    record = ask_view_server(topology)
+    if record is None:
+        view_server = topology.view_server
+        return f"\nView server {view_server.name} does not answer at {view_server.address}."
+    return f"\nThe cluster is {record.state}." if record.stuck else ""
 
 
 def value_of(word: str) -> object:

@@ -47,6 +47,8 @@ def is_stuck(topology: Path) -> bool:
 def test_a_lost_cluster_makes_room_for_an_empty_one(tmp_path: Path) -> None:
     (tmp_path / "topology").mkdir()
     with stuck_cluster(tmp_path / "topology") as topology:
+        code, _, stderr = pbactors("call", topology, "get", "key", "--timeout", "0.5")
+        assert (code, "The cluster is stuck: last holder" in stderr) == (1, True), stderr
         before = status_of(topology)
         example = example_in(pbactors("abandon", "--help").stdout)
         code, stdout, stderr = pbactors(*example, cwd=tmp_path)

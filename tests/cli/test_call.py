@@ -112,6 +112,7 @@ def test_no_answer_in_time_is_exit_code_1_and_says_what_that_means(tmp_path: Pat
     assert (code, stdout) == (1, "")
     assert "no answer within 0.3 s" in stderr
     assert "did not happen" in stderr
+    assert "View server view does not answer at tcp://127.0.0.1:" in stderr
 
 
 def test_ctrl_c_ends_a_call_at_once_with_exit_code_130(tmp_path: Path) -> None:
