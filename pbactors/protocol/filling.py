@@ -26,8 +26,9 @@ CREDIT_MAX = 1024
 """How many commands a primary may execute alone ahead of its backup's confirmations."""
 
 PIECES_AT_ONCE = 4
-"""So many new pieces of the state are made in one flush while nobody calls, and one while somebody
-does: a call waits for what the flush makes. One alone would mean that the backup waits for each.
+"""So many new pieces of the state are made in one flush while nobody calls. While somebody does it
+is one, since a call waits for what the flush makes, and two beside many calls, which wait for each
+other anyway. One alone would mean that the backup waits for each.
 """
 
 QUIET_FLUSHES = 8
@@ -57,6 +58,7 @@ class Filling:
         self.confirmed = transfer.base
         self.given_up = ""
         self._quiet = QUIET_FLUSHES  # flushes since a client asked for something
+        self._many = False  # whether it asked for several things at once
         # After the state is installed: one command alone for two that the backup has caught up
         # with, so that the log shrinks and clients are served all the time.
         self._credit = 0
@@ -71,14 +73,17 @@ class Filling:
             return self._credit
         return CREDIT_MAX if log.size_bytes < catch_up_bytes_max else 0
 
-    def asked(self) -> None:
-        """A client calls."""
+    def asked(self, calls: int) -> None:
+        """A client has sent so many calls."""
         self._quiet = 0
+        self._many = calls > 1
 
     def next_pieces(self) -> int:
         """Return how many new pieces are to be made in this flush."""
         self._quiet += self._quiet < QUIET_FLUSHES
-        return PIECES_AT_ONCE if self._quiet == QUIET_FLUSHES else 1
+        if self._quiet == QUIET_FLUSHES:
+            return PIECES_AT_ONCE
+        return 2 if self._many else 1
 
     def executed(self, count: int, state: ReplicatedState) -> None:
         """The primary has executed so many commands alone, up to the op number of ``state``."""
@@ -132,6 +137,7 @@ class Filling:
         """Return something hashable, equal exactly where behaviour is equal."""
         return (
             None if self.transfer is None else self.transfer.freeze(),
-            (self.alone, self.installed, self.confirmed, self.given_up, self._credit, self._quiet),
+            (self.alone, self.installed, self.confirmed, self.given_up, self._credit),
+            (self._quiet, self._many),
             tuple(self._digests),
         )

@@ -172,7 +172,7 @@ class Primary:
         """Take a client's operations and queries."""
         self._intake.on_request(source, request)
         if self._filling is not None:
-            self._filling.asked()
+            self._filling.asked(len(request.operations) + len(request.queries))
         if self.stuck:
             self._replies.refuse(source, Reason.OVERLOADED, self.describe())
 
