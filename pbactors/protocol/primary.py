@@ -33,6 +33,7 @@ from pbactors.protocol.command_log import CommandLog, OrderedBatch, StampSource
 from pbactors.protocol.core import Address, Outbox
 from pbactors.protocol.events import Diverged, RoleChanged
 from pbactors.protocol.filling import Filling
+from pbactors.protocol.handover import Handover
 from pbactors.protocol.intake import Intake, WaitingQuery
 from pbactors.protocol.messages import Confirm, PieceReceived, Reason, Report, Request, Section
 from pbactors.protocol.replies import Replies
@@ -41,9 +42,6 @@ from pbactors.protocol.state_transfer import OutgoingTransfer
 from pbactors.protocol.view import Role, View
 
 __all__ = ["Primary"]
-
-HAND_OVER_PINGS = 20
-"""For so many pings a primary that hands over waits for the next view; then it goes on (R44)."""
 
 
 class Primary:
@@ -61,7 +59,6 @@ class Primary:
     Attributes:
         operating: whether it has joined its view: there is no backup, or the backup holds the
             complete state (R15).
-        leaves_role: whether it hands over to its backup, and so orders nothing new (R44).
     """
 
     def __init__(
@@ -86,9 +83,7 @@ class Primary:
         """Begin a view, keeping what is pending (R39). A backup is filled first (R22)."""
         self.view = view
         self.operating = view.backup is None
-        self.leaves_role = False
-        self._parting = 0  # once it hands over: the confirm number that its backup has to echo
-        self._hand_over_pings = 0
+        self._handover = Handover()
         self._diverged = False
         self._greeted = False
         self._log.forget(self.state.op)
@@ -282,15 +277,17 @@ class Primary:
     def hand_over(self) -> None:
         """Order nothing new, finish what is under way, and let the backup take over (R44)."""
         if self.operating and self.view.backup is not None and not self._diverged:
-            if not self.leaves_role:
-                self._parting = 0
-            self.leaves_role = True
-            self._hand_over_pings = HAND_OVER_PINGS
+            self._handover.begin()
+
+    @property
+    def leaves_role(self) -> bool:
+        """Whether it hands over to its backup, and so orders nothing new (R44)."""
+        return self._handover.under_way
 
     def _is_parting(self) -> bool:
         """Tell whether it hands over, and its backup has not said since that it is there."""
         echo = 0 if self._link is None else self._link.echo
-        return self.leaves_role and (not self._parting or echo < self._parting)
+        return self._handover.waits(echo)
 
     def _has_handed_over(self) -> bool:
         """Tell whether the backup holds everything, and is there, and nothing is under way."""
@@ -299,9 +296,7 @@ class Primary:
 
     def on_ping_tick(self) -> None:
         """Another ping: no new view came in time, so go on as before (R44)."""
-        if self.leaves_role:
-            self._hand_over_pings -= 1
-            self.leaves_role = self._hand_over_pings > 0
+        self._handover.on_ping_tick()
 
     # -- flush --------------------------------------------------------------------------------
 
@@ -374,12 +369,11 @@ class Primary:
                 break
             link.forward(log.forward(), out)
         unproven = bool(self._queries) and self._queries[-1].confirm is None
-        unproven |= self.leaves_role and not self._parting
+        unproven |= self._handover.has_to_ask
         waiting_for_echo = bool(self._queries) or self._is_parting()
         if (unproven or (link.repeats and waiting_for_echo)) and not link.has_sent:
             link.forward(OrderedBatch(log.end + 1, b"", ()), out)
-        if self.leaves_role and not self._parting:
-            self._parting = link.confirm
+        self._handover.asks(link.confirm)
         for waiting in reversed(self._queries):
             if waiting.confirm is not None:
                 break
@@ -444,6 +438,7 @@ class Primary:
         copy._replies = self._replies.clone()
         copy._link = None if self._link is None else self._link.clone()
         copy._filling = None if self._filling is None else self._filling.clone()
+        copy._handover = self._handover.clone()
         copy._intake = self._intake.clone(state, copy._replies)
         copy._queries = deque(replace(waiting) for waiting in self._queries)
         copy._log = self._log.clone()
@@ -454,7 +449,7 @@ class Primary:
         return (
             "primary",
             (self.operating, self._greeted, self._diverged),
-            (self.leaves_role, self._parting, self._hand_over_pings),
+            self._handover.freeze(),
             None if self._link is None else self._link.freeze(),
             None if self._filling is None else self._filling.freeze(),
             self._intake.freeze(),
