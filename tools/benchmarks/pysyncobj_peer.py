@@ -46,6 +46,7 @@ def _node(me: str, others: list[str], patience_s: float) -> Any:
                 appendEntriesPeriod=PERIOD_S,
                 raftMinTimeout=patience_s,
                 raftMaxTimeout=2 * patience_s,
+                connectionTimeout=2 * patience_s,
                 commandsQueueSize=100_000,
             )
             super().__init__(me, others, conf)
