@@ -271,12 +271,14 @@ class CoreActor(pykka.ThreadingActor):
     def _perform(self) -> None:
         """Do what the core wants, in order; what follows a failure is not done."""
         for effect in self._outbox.effects:
-            if type(effect) is effects.Complete:  # of a client there are hundreds at once
+            # These two are nearly all: of a client hundreds come at once.
+            if type(effect) is effects.Complete:
                 self.on_complete(*effect)
                 continue
+            if type(effect) is effects.Send:
+                self.send(*effect)
+                continue
             match effect:
-                case effects.Send(target, message):
-                    self.send(target, message)
                 case effects.SetTimer(timer, delay_ms):
                     self.actor_inbox.set_timer(timer, delay_ms)
                 case effects.Emit(event):

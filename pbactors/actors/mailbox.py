@@ -7,6 +7,7 @@ without a hop between threads, while ``tell``, ``ask`` and proxies work as pykka
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import time
 from collections import deque
@@ -32,7 +33,7 @@ _FOR_PYKKA = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Batch:
     """What an actor's ``on_receive`` is handed: everything that is there, in this order.
 
@@ -99,6 +100,7 @@ class Mailbox:
         self._clock_s = clock_s
         self._envelopes: deque[Envelope[Any]] = deque()
         self._deadlines_s: dict[Hashable, float] = {}
+        self._none_due_before_s = math.inf  # so that not all are looked at each time
         self._transport: Transport | None = None
         self._sleeper: _Sleeper = _Doorbell()
         self._asleep = False
@@ -114,7 +116,8 @@ class Mailbox:
     def set_timer(self, timer: Hashable, delay_ms: float) -> None:
         """Make ``timer`` due after ``delay_ms``; replaces a pending one of that name."""
         self._deadlines_s.pop(timer, None)
-        self._deadlines_s[timer] = self._clock_s() + delay_ms / 1000
+        deadline_s = self._deadlines_s[timer] = self._clock_s() + delay_ms / 1000
+        self._none_due_before_s = min(self._none_due_before_s, deadline_s)
 
     def cancel_timer(self, timer: Hashable) -> None:
         """Forget ``timer``, if it is pending."""
@@ -191,15 +194,15 @@ class Mailbox:
         return Batch(received, self._take_told(), lost, due, late_ms, failure)
 
     def _take_due(self) -> tuple[list[Hashable], float]:
-        if not self._deadlines_s:
-            return [], 0.0
         now_s = self._clock_s()
-        due = [timer for timer, deadline_s in self._deadlines_s.items() if deadline_s <= now_s]
-        if not due:
+        if now_s < self._none_due_before_s:
             return [], 0.0
-        due.sort(key=self._deadlines_s.__getitem__)
-        earliest_s, *_ = [self._deadlines_s.pop(timer) for timer in due]
-        return due, (now_s - earliest_s) * 1000
+        deadlines_s = self._deadlines_s
+        due = [timer for timer, deadline_s in deadlines_s.items() if deadline_s <= now_s]
+        due.sort(key=deadlines_s.__getitem__)
+        late_s = [now_s - deadlines_s.pop(timer) for timer in due]
+        self._none_due_before_s = min(deadlines_s.values(), default=math.inf)
+        return due, max(late_s, default=0.0) * 1000
 
     def _take_told(self) -> list[Any]:
         """Take told messages up to the first envelope for pykka: their order is the callers'."""
@@ -217,9 +220,8 @@ class Mailbox:
             self._transport = None
             self._sleeper = _Doorbell()
         timeout_ms = None
-        if self._deadlines_s:
-            left_s = min(self._deadlines_s.values()) - self._clock_s()
-            timeout_ms = max(0.0, left_s * 1000)
+        if self._none_due_before_s < math.inf:
+            timeout_ms = max(0.0, (self._none_due_before_s - self._clock_s()) * 1000)
         self._asleep = True
         try:
             if not self._envelopes:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, Self
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
 from pbactors.errors import InvariantViolated, MalformedMessage, UnsupportedValue
 from pbactors.machines.calls import (
+    NOTHING,
     decode_call,
     digest_outcomes,
     encode_error,
@@ -49,7 +51,8 @@ _ATTRIBUTE_TYPES: Final = SUPPORTED_TYPES | {Table}
 _NOTHING: Final = (object(), -1)
 
 
-class _Method(NamedTuple):
+@dataclass(frozen=True, slots=True)  # no tuple: its fields take longer to read
+class _Method:
     kind: Kind
     function: Callable[..., object]
     label: str
@@ -96,14 +99,35 @@ class ReplicatedMachine(Machine):
 
     def execute(self, first: int, stamp: bytes, bodies: Sequence[bytes]) -> list[bytes]:
         """Execute commands; see :class:`~pbactors.protocol.machine.Machine`."""
+        command, new_context = self._command, self.new_context
         return [
-            self._run("command", self.new_context(stamp, op_number), body)
+            command(new_context(stamp, op_number), body)
             for op_number, body in enumerate(bodies, first)
         ]
 
+    def _command(self, context: Context, body: bytes) -> bytes:
+        try:
+            name, args, named = decode_call(body)
+        except MalformedMessage as error:
+            return _raised(error)
+        method = self._methods.get(name)
+        if method is None or method.kind != "command":
+            return self._refuse_method(name, "command")
+        outcome = self._call(method, context, args, named)
+        return (self._checks_attributes and self._refuse_state(name, outcome)) or outcome
+
     def query(self, stamp: bytes, body: bytes) -> bytes:
         """Execute one query; see :class:`~pbactors.protocol.machine.Machine`."""
-        return self._run("query", self.new_context(stamp, 0), body)
+        try:
+            name, args, named = decode_call(body)
+        except MalformedMessage as error:
+            return _raised(error)
+        method = self._methods.get(name)
+        if method is None or method.kind != "query":
+            return self._refuse_method(name, "query")
+        before = self._fingerprint() if self._checks_attributes else None
+        outcome = self._call(method, self.new_context(stamp, 0), args, named)
+        return (before is not None and self._refuse_change(method, before)) or outcome
 
     def new_context(self, stamp: bytes, op_number: int) -> Context:
         """Return what one call sees as ``self.context``; to be overridden by who watches its use.
@@ -113,21 +137,6 @@ class ReplicatedMachine(Machine):
             op_number: as well.
         """
         return Context(stamp, op_number)
-
-    def _run(self, kind: Kind, context: Context, body: bytes) -> bytes:
-        try:
-            name, args, named = decode_call(body)
-        except MalformedMessage as error:
-            return _raised(error)
-        method = self._methods.get(name)
-        if method is None or method.kind != kind:
-            return self._refuse_method(name, kind)
-        if kind == "command":
-            outcome = self._call(method, context, args, named)
-            return self._refuse_state(name, outcome) or outcome
-        before = self._fingerprint() if self._checks_attributes else None
-        outcome = self._call(method, context, args, named)
-        return (before is not None and self._refuse_change(method, before)) or outcome
 
     def _refuse_method(self, name: str, kind: Kind) -> bytes:
         cls = self._factory.__name__
@@ -143,7 +152,14 @@ class ReplicatedMachine(Machine):
         instance = self._instance
         instance._context = context
         try:
-            result = method.function(instance, *args, **named)
+            # Most calls name no argument, and to pass an empty dict takes as long as to call.
+            result = (
+                method.function(instance, *args, **named)
+                if named
+                else method.function(instance, *args)
+            )
+            if result is None:  # as of most commands
+                return NOTHING
             outcome = encode_result(result, method.what)
         except Exception as error:  # noqa: BLE001 - whatever a user's method raises is its outcome
             return _raised(error)
@@ -161,11 +177,9 @@ class ReplicatedMachine(Machine):
 
     def _refuse_state(self, name: str, outcome: bytes) -> bytes | None:
         """Return the outcome that says what no snapshot could carry, or None."""
-        if not self._checks_attributes:
-            return None
         attributes = vars(self._instance)
-        mark = name if returned(outcome) else f"{name} raised"
-        if mark in self._checked and _ATTRIBUTE_TYPES.issuperset(map(type, attributes.values())):
+        mark = name if outcome is NOTHING or returned(outcome) else f"{name} raised"
+        if mark in self._checked and _are_supported(attributes):
             return None
         try:
             check_state(_as_dicts(attributes), self._what(), CHECKED_VALUES_MAX)
@@ -359,6 +373,14 @@ def contents_of(snapshot: Iterable[bytes]) -> list[object]:
         attributes, *items = contents
         return [attributes | dict(zip(tables, items, strict=True))]  # type: ignore[operator]
     return contents
+
+
+def _are_supported(attributes: dict[str, Any]) -> bool:
+    # Mostly there are few, and then a loop is faster than sets are.
+    for value in attributes.values():  # noqa: SIM110
+        if type(value) not in _ATTRIBUTE_TYPES:
+            return False
+    return True
 
 
 def _as_dicts(attributes: dict[str, Any]) -> dict[str, Any]:

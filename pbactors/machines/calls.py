@@ -16,6 +16,7 @@ from pbactors.errors import MalformedMessage, MethodRaised, UnsupportedValue
 from pbactors.values import pack, pack_atoms, unpack, unpack_atoms
 
 __all__ = [
+    "NOTHING",
     "decode_call",
     "decode_outcome",
     "digest_outcomes",
@@ -30,7 +31,8 @@ TEXT_CHARACTERS_MAX = 2000
 
 _RESULT, _RAISED = b"\x00", b"\x01"
 
-_NOTHING: Final = _RESULT + pack(None)
+NOTHING: Final = _RESULT + pack(None)
+"""The outcome of a method that returned None."""
 
 _NEVER_EQUAL: Final = frozenset({"RecursionError", "MemoryError"})
 
@@ -89,7 +91,7 @@ def decode_call(body: bytes) -> tuple[str, list[Any], dict[str, Any]]:
     call = unpack_atoms(body) or unpack(body)
     if type(call) is not list or len(call) < 2 or type(call[0]) is not str:
         raise MalformedMessage("no call: expected [method name, named arguments or nil, ...]")
-    method, named, *args = call
+    method, named, args = call[0], call[1], call[2:]
     if named is None:
         return method, args, {}
     if type(named) is not dict or not all(type(key) is str for key in named):
@@ -108,7 +110,7 @@ def encode_result(result: object, what: str) -> bytes:
         UnsupportedValue: naming the place.
     """
     if result is None:  # what most commands return
-        return _NOTHING
+        return NOTHING
     return _RESULT + pack(result, what)
 
 
@@ -139,6 +141,10 @@ def digest_outcomes(before: int, outcomes: Sequence[bytes], copy: bytes) -> int:
         outcomes: what ``encode_result`` or ``encode_error`` returned, in order.
         copy: different on each copy.
     """
+    # Nearly always all have returned, and one checksum of all is that of each after the other, in
+    # a third of the time.
+    if not any([outcome[0] for outcome in outcomes]):  # noqa: C419
+        return zlib.crc32(b"".join(outcomes), before)
     digest = before
     for outcome in outcomes:
         if returned(outcome):

@@ -19,7 +19,6 @@ import os
 import time
 import weakref
 from collections.abc import Mapping
-from typing import TypeAlias
 
 import zmq
 
@@ -28,6 +27,7 @@ from pbactors.transport.ipc_claim import IpcClaim
 from pbactors.transport.unavailable import unavailable
 from pbactors.transport.wakeup import WakeUp
 from pbactors.transport.zeromq_links import NOW, NOW_AND_MORE, POLLIN, POLLOUT, Link, Reader
+from pbactors.transport.zeromq_poller import Entry, Poller
 from pbactors.transport.zeromq_sockets import (
     BULK,
     PUBLISHER,
@@ -43,8 +43,6 @@ from pbactors.transport.zeromq_sockets import (
 )
 
 __all__ = ["ZeroMQTransport"]
-
-_Entry: TypeAlias = tuple[Socket | int, int]
 
 LAST_WORDS_MAX = 1000
 """Messages read at once from a link that is about to be closed."""
@@ -74,6 +72,7 @@ class ZeroMQTransport(Transport):
 
     _wakeup: WakeUp
     _sockets: Sockets
+    _poller: Poller
 
     def __init__(
         self,
@@ -97,11 +96,11 @@ class ZeroMQTransport(Transport):
         self._subscriptions: list[Reader] = []
         self._readers: dict[Socket | int, Reader] = {}
         self._followed: dict[Socket | int, Link] = {}
-        self._ready: list[Reader] = []  # what the last wait saw, until receive takes it
+        # What the last wait saw, until receive takes it; None if nobody has looked since.
+        self._ready: list[Reader] | None = None
         self._last_words: list[Received] = []  # from links that are closed
         self._watched: set[str] = set()
-        self._entries: list[_Entry] = []
-        self._entries_and_wakeup: list[_Entry] = []
+        self._woken = False
 
     @property
     def bound_address(self) -> str | None:
@@ -118,6 +117,7 @@ class ZeroMQTransport(Transport):
     def _open(self) -> None:
         self._wakeup = WakeUp()
         self._sockets = Sockets()
+        self._poller = Poller()
         try:
             if self._bind_to is not None:
                 router = self._bind(zmq.ROUTER, ROUTER, self._bind_to, "address")
@@ -143,6 +143,7 @@ class ZeroMQTransport(Transport):
 
     def _close(self) -> None:
         _living.discard(self)
+        self._poller.close()
         self._sockets.close_all()
         self._wakeup.close()
         while self._claims:
@@ -152,7 +153,7 @@ class ZeroMQTransport(Transport):
         self._subscriptions.clear()
         self._readers.clear()
         self._followed.clear()
-        self._ready = []
+        self._ready = None
         self._last_words = []
 
     def _disown(self) -> None:
@@ -163,22 +164,25 @@ class ZeroMQTransport(Transport):
 
     def _list_entries(self) -> None:
         """Note what to poll, in the order of reading: requests before bulk."""
-        self._ready = []
+        self._ready = None
         links = self._links.values()
-        readers = [] if self._router is None else [self._router]
-        readers += [link for link in links if not link.bulk]
-        readers += self._subscriptions
-        readers += [link for link in links if link.bulk]
-        self._readers = {reader.socket: reader for reader in readers}
+        requests = [] if self._router is None else [self._router]
+        requests += [link for link in links if not link.bulk]
+        others = self._subscriptions + [link for link in links if link.bulk]
+        self._readers = {reader.socket: reader for reader in requests + others}
         self._followed = {link.monitor: link for link in links if link.monitor is not None}
-        self._entries = [(monitor, POLLIN) for monitor in self._followed]
-        self._entries += [(reader.socket, reader.events()) for reader in readers]
-        self._entries_and_wakeup = [*self._entries, (self._wakeup.fileno(), POLLIN)]
+        busy: list[Entry] = [(self._wakeup.fileno(), POLLIN)]
+        busy += [(reader.socket, reader.events()) for reader in requests]
+        quiet: list[Entry] = [(reader.socket, reader.events()) for reader in others]
+        quiet += [(monitor, POLLIN) for monitor in self._followed]
+        self._poller.watch(busy, quiet)
 
     # -- sending --------------------------------------------------------------------------------
 
     def _send(self, node: str, body: bytes, bulk: bool) -> bool:
         link = self._links.get((node, bulk))
+        if bulk:
+            self._poller.used()
         if link is not None and link.held:
             in_time = self._let_go(link)
             if not in_time and self._peers.get(node, "").startswith("inproc://"):
@@ -294,28 +298,27 @@ class ZeroMQTransport(Transport):
     # -- receiving ------------------------------------------------------------------------------
 
     def _receive(self, most: int) -> list[Received]:
-        ready, self._ready = self._ready, []
-        if not ready:
-            ready, _ = self._poll(self._entries, 0)
+        ready, self._ready = self._ready, None
+        if ready is None:
+            ready = self._poll(0)
         received, self._last_words = self._last_words[:most], self._last_words[most:]
         room = most - len(received)
         while ready and room > 0:
             share = max(1, room // len(ready))
-            taken = [reader.read(share, received, self._counters) for reader in ready[:room]]
-            room -= sum(taken)
-            ready = [
-                reader
-                for reader, count in zip(ready, taken, strict=False)
-                if count == share  # so there may be more
-            ]
+            may_have_more = []
+            for reader in ready[:room]:
+                taken = reader.read(share, received, self._counters)
+                room -= taken
+                if taken == share:
+                    may_have_more.append(reader)
+            ready = may_have_more
         return received
 
-    def _poll(self, entries: list[_Entry], timeout_ms: int) -> tuple[list[Reader], bool]:
-        """Return who has something to read, in order, and whether somebody woke us."""
+    def _poll(self, timeout_ms: int) -> list[Reader]:
+        """Return who has something to read, in order; note a wake-up, and what connections do."""
         ready = []
         followed = []
-        woken = False
-        for who, events in zmq.zmq_poll(entries, timeout_ms):
+        for who, events in self._poller.poll(timeout_ms):
             reader = self._readers.get(who)
             if reader is not None:
                 if events & POLLIN:
@@ -325,26 +328,22 @@ class ZeroMQTransport(Transport):
             elif who in self._followed:
                 followed.append(self._followed[who])
             else:
-                woken = True
                 self._wakeup.clear()
+                self._woken = True
         for link in followed:
             if link.monitor is not None and not self._follow(link, link.monitor):
                 self._lose(link)
                 if link in ready:
                     ready.remove(link)
-        return ready, woken
+        return ready
 
     def _wait(self, timeout_ms: float | None) -> None:
-        # libzmq stops polling when a signal arrives, and pyzmq goes on with a deadline of whole
-        # seconds; so the deadline is kept here.
-        until_s = math.inf if timeout_ms is None else time.monotonic() + timeout_ms / 1000
-        while True:
-            left_ms = max(0, min(WAIT_MS_MAX, (until_s - time.monotonic()) * 1000))
-            if self._last_words or self._lost:
-                left_ms = 0
-            self._ready, woken = self._poll(self._entries_and_wakeup, math.ceil(left_ms))
-            if self._ready or self._last_words or self._lost or woken or left_ms == 0:
-                return
+        if self._last_words or self._lost or self._woken:
+            timeout_ms = 0
+        elif timeout_ms is None or timeout_ms > WAIT_MS_MAX:
+            timeout_ms = WAIT_MS_MAX
+        self._ready = self._poll(math.ceil(timeout_ms))
+        self._woken = False
 
     def wake(self) -> None:
         """See :meth:`Transport.wake`. Before ``open`` there is nothing to wake."""
