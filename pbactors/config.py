@@ -101,7 +101,7 @@ class Limits:
     operation_bytes_max: int = 1024 * 1024
     pending_operations_max: int = 65_536
     waiting_queries_max: int = 65_536
-    forward_operations_max: int = 1024
+    forward_operations_max: int = 128
     forward_bytes_max: int = 1024 * 1024
     forwards_in_flight_max: int = 8
     snapshot_piece_bytes_max: int = 32 * 1024

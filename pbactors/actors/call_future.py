@@ -25,11 +25,13 @@ def _patience_s(timeout: float) -> float:
 class CallFuture(pykka.Future[T]):
     """Set once, by an actor; read from any thread, any number of times."""
 
+    # Here rather than in each future: most of them never set more than one.
+    _is_set = False
+    _value: Any = None
+    _error: BaseException | None = None
+
     def __init__(self) -> None:
         super().__init__()
-        self._is_set = False
-        self._value: Any = None
-        self._error: BaseException | None = None
         self._unset = threading.Lock()  # held until the future is set
         self._unset.acquire()
 

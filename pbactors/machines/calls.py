@@ -165,6 +165,8 @@ def decode_outcome(data: bytes) -> object:
         MethodRaised: the method raised, on every copy.
         MalformedMessage: the bytes are no outcome.
     """
+    if data == NOTHING:
+        return None
     kind, value = data[:1], unpack(data[1:])
     if kind == _RESULT:
         return value

@@ -171,16 +171,17 @@ class Client(ViewFollower):
         """End the calls that are answered."""
         self._failures = 0
         self.refusal = ""
+        commands, copies = self._commands, reply.copies
         for session, number, outcome in reply.results:
             if number == 0:
                 self._opened(session, outcome)
-            elif session == self.session and number in self._commands:
-                call, _ = self._commands.pop(number)
+            elif number in commands and session == self.session:
+                call, _ = commands.pop(number)
                 if call == CLOSING:
                     self._forget_session()
                     out.emit(SessionClosed())
                 else:
-                    out.complete(call, outcome, reply.copies)
+                    out.complete(call, outcome, copies)
         for query, outcome in reply.answers:
             if self._queries.pop(query, None) is not None:
                 out.complete(query, outcome, reply.copies)

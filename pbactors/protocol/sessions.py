@@ -25,6 +25,10 @@ Run: TypeAlias = Callable[[int, list[bytes]], list[bytes]]
 """Executes the bodies of calls in a row, given the op number of the first; returns the outcomes."""
 
 
+_Row: TypeAlias = "tuple[int, Session, list[Operation]]"
+"""Calls of one session in a row: its id, what is remembered of it, and they."""
+
+
 class Session:
     """What is remembered of one client.
 
@@ -44,21 +48,19 @@ class Session:
         self.results: dict[int, bytes] = {}
 
     def raise_floor(self, floor: int) -> None:
-        """Drop the results that the client has said it has."""
+        """Drop the results that the client has said it has: those below a higher floor."""
         for number in range(self.floor, floor):
             self.results.pop(number, None)
-        self.floor = max(self.floor, floor)
+        self.floor = floor
 
-    def next_calls(self, operations: list[Operation]) -> list[Operation]:
-        """Return the calls at the front that are next in order (R38)."""
+    def are_next(self, operations: list[Operation]) -> bool:
+        """Tell whether these operations of the session are calls, and next in order (R38)."""
         number, call = self.last, Kind.CALL
-        calls = []
         for operation in operations:
-            if operation[1] != number + 1 or operation[3] != call:
-                break
-            number = operation[1]
-            calls.append(operation)
-        return calls
+            number += 1
+            if operation[1] != number or operation[3] != call:
+                return False
+        return True
 
     def clone(self) -> Session:
         """Return an independent copy."""
@@ -109,50 +111,70 @@ class Sessions:
             executed.
         """
         results: list[Result | None] = []
+        begun: list[_Row] = []
         for session, row in by_session(operations):
-            if session:
-                self._execute_row(first + len(results), session, row, run, results)
-            else:
-                for _, _, _, _, token in row:
-                    results.append((self._open(first + len(results), token), 0, token))
+            entry = self._begin(session, row)
+            if entry is not None:
+                begun.append((session, entry, row))
+                continue
+            self._finish(first, begun, run, results)
+            for operation in row:
+                self._execute_one(first, operation, run, results)
+        self._finish(first, begun, run, results)
         return results
 
-    def _execute_row(
-        self,
-        op: int,
-        session: int,
-        row: list[Operation],
-        run: Run,
-        results: list[Result | None],
-    ) -> None:
-        """Add the results of operations of one session."""
-        while row:
-            entry = self._sessions.get(session)
-            if entry is None:
-                results += [None] * len(row)
-                return
-            calls = entry.next_calls(row)
-            if calls:
-                results += self._call(session, entry, calls, run(op, [call[4] for call in calls]))
-            else:
-                calls = row[:1]
-                results.append(self._repeat_or_close(entry, row[0]))
-            op += len(calls)
-            row = row[len(calls) :]
+    def _begin(self, session: int, row: list[Operation]) -> Session | None:
+        """Note that these operations of a session are executed, if all are calls and next in order.
 
-    def _call(
-        self, session: int, entry: Session, calls: list[Operation], outcomes: list[bytes]
-    ) -> list[Result]:
-        """Note that these calls of a session have come to these outcomes."""
+        What follows sees them as executed, so the calls of many sessions run in one go: what they
+        come to decides nothing about it.
+        """
+        entry = self._sessions.get(session)
+        if entry is None or not entry.are_next(row):
+            return None
         if session in self._lent:
             self._lent.discard(session)
             entry = self._sessions[session] = entry.clone()
-        numbers = [call[1] for call in calls]
-        entry.last = numbers[-1]
-        entry.results.update(zip(numbers, outcomes, strict=True))
-        entry.raise_floor(max([call[2] for call in calls]))
+        entry.last = row[-1][1]
         self._sessions.move_to_end(session)  # now the most recently used
-        return [(session, number, out) for number, out in zip(numbers, outcomes, strict=True)]
+        return entry
+
+    def _finish(
+        self, first: int, begun: list[_Row], run: Run, results: list[Result | None]
+    ) -> None:
+        """Run the calls that have begun, and keep what they come to."""
+        if not begun:
+            return
+        bodies = [call[4] for _, _, row in begun for call in row]
+        outcomes = run(first + len(results), bodies)
+        if len(outcomes) != len(bodies):
+            raise InvariantViolated(f"{len(bodies)} calls came to {len(outcomes)} outcomes")
+        rest = iter(outcomes)  # of which each row takes its part
+        for session, entry, row in begun:
+            kept, floor = entry.results, entry.floor
+            for (_, number, received, _, _), outcome in zip(row, rest, strict=False):
+                kept[number] = outcome
+                results.append((session, number, outcome))
+                if received > floor:
+                    floor = received
+            if floor > entry.floor:
+                entry.raise_floor(floor)
+        begun.clear()
+
+    def _execute_one(
+        self, first: int, operation: Operation, run: Run, results: list[Result | None]
+    ) -> None:
+        """Execute an operation that may be anything."""
+        session, _, _, _, body = operation
+        if not session:
+            results.append((self._open(first + len(results), body), 0, body))
+            return
+        entry = self._begin(session, [operation])
+        if entry is not None:
+            self._finish(first, [(session, entry, [operation])], run, results)
+            return
+        entry = self._sessions.get(session)
+        results.append(None if entry is None else self._repeat_or_close(entry, operation))
 
     def _repeat_or_close(self, entry: Session, operation: Operation) -> Result:
         session, number, _, kind, _ = operation

@@ -747,8 +747,8 @@ SESSIONS = [
         (
             change(
                 "sessions",
-                "        entry.raise_floor(max([call[2] for call in calls]))\n",
-                "        entry.raise_floor(entry.last)\n",
+                "            if floor > entry.floor:\n                entry.raise_floor(floor)\n",
+                "            entry.raise_floor(entry.last)\n",
             ),
         ),
         seed=4,

@@ -22,6 +22,7 @@ from pbactors.protocol.view import INCARNATION_BYTES, Member, View
 __all__ = ["WireClient"]
 
 ANSWER_MS = 30_000
+CALL = int(Kind.CALL)
 
 
 class _Session:
@@ -93,15 +94,17 @@ class WireClient:
             operations = self._commands(next(self._turns), count - asked)
         else:
             for session in islice(self._turns, count - asked):
-                operations += self._commands(session, 1)
+                session.last += 1
+                body = encode_call("put", (next(self._names), self._value))
+                operations.append((session.name, session.last, session.answered + 1, CALL, body))
         self._request(operations, self._gets(asked) if asked else [])
 
     def _commands(self, session: _Session, count: int) -> list[Operation]:
-        name, floor, value, call = session.name, session.answered + 1, self._value, int(Kind.CALL)
+        name, floor, value = session.name, session.answered + 1, self._value
         first = session.last + 1
         session.last += count
         numbered = zip(range(first, first + count), self._names, strict=False)
-        return [(name, n, floor, call, encode_call("put", (key, value))) for n, key in numbered]
+        return [(name, n, floor, CALL, encode_call("put", (key, value))) for n, key in numbered]
 
     def _gets(self, count: int) -> list[Query]:
         session = next(self._turns)
