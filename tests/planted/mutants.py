@@ -763,7 +763,7 @@ SESSIONS = [
                 "            if number == taken + 1:\n",
                 "            if number > taken:\n",
             ),
-            change("sessions", "if operation[1] != number + 1 or", "if operation[1] <= number or"),
+            change("sessions", "if operation[1] != number or", "if operation[1] < number or"),
         ),
         seed=0,
     ),
@@ -771,7 +771,7 @@ SESSIONS = [
         "the table does not filter repeats",
         "R29: “they take effect in their order, each at most once.”",
         (
-            change("sessions", "if operation[1] != number + 1 or operation[3]", "if operation[3]"),
+            change("sessions", "if operation[1] != number or operation[3]", "if operation[3]"),
             change(
                 "intake",
                 "                taken = self._taken[session] = number\n",
