@@ -338,12 +338,17 @@ class ZeroMQTransport(Transport):
         return ready
 
     def _wait(self, timeout_ms: float | None) -> None:
-        if self._last_words or self._lost or self._woken:
-            timeout_ms = 0
-        elif timeout_ms is None or timeout_ms > WAIT_MS_MAX:
-            timeout_ms = WAIT_MS_MAX
-        self._ready = self._poll(math.ceil(timeout_ms))
-        self._woken = False
+        # libzmq stops polling when a signal arrives, and pyzmq goes on with a deadline of whole
+        # seconds; so the deadline is kept here. A negative time is over; to libzmq it is endless.
+        until_s = math.inf if timeout_ms is None else time.monotonic() + timeout_ms / 1000
+        while True:
+            left_ms = max(0, min(WAIT_MS_MAX, (until_s - time.monotonic()) * 1000))
+            if self._last_words or self._lost or self._woken:
+                left_ms = 0
+            self._ready = self._poll(math.ceil(left_ms))
+            if self._ready or self._last_words or self._lost or self._woken or left_ms == 0:
+                self._woken = False
+                return
 
     def wake(self) -> None:
         """See :meth:`Transport.wake`. Before ``open`` there is nothing to wake."""
