@@ -47,7 +47,7 @@ class Measured:
 def drive(client: Client, outstanding: int, seconds: float, at_least: int = 0) -> Measured:
     """Keep ``outstanding`` operations open for so long; return when all are answered.
 
-    They begin as two halves, so that one is under way while the other is worked on.
+    They begin as two halves. Where these meet, they go on as one.
 
     Args:
         client: who sends them.
