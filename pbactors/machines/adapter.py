@@ -99,35 +99,14 @@ class ReplicatedMachine(Machine):
 
     def execute(self, first: int, stamp: bytes, bodies: Sequence[bytes]) -> list[bytes]:
         """Execute commands; see :class:`~pbactors.protocol.machine.Machine`."""
-        command, new_context = self._command, self.new_context
         return [
-            command(new_context(stamp, op_number), body)
+            self._run("command", self.new_context(stamp, op_number), body)
             for op_number, body in enumerate(bodies, first)
         ]
 
-    def _command(self, context: Context, body: bytes) -> bytes:
-        try:
-            name, args, named = decode_call(body)
-        except MalformedMessage as error:
-            return _raised(error)
-        method = self._methods.get(name)
-        if method is None or method.kind != "command":
-            return self._refuse_method(name, "command")
-        outcome = self._call(method, context, args, named)
-        return (self._checks_attributes and self._refuse_state(name, outcome)) or outcome
-
     def query(self, stamp: bytes, body: bytes) -> bytes:
         """Execute one query; see :class:`~pbactors.protocol.machine.Machine`."""
-        try:
-            name, args, named = decode_call(body)
-        except MalformedMessage as error:
-            return _raised(error)
-        method = self._methods.get(name)
-        if method is None or method.kind != "query":
-            return self._refuse_method(name, "query")
-        before = self._fingerprint() if self._checks_attributes else None
-        outcome = self._call(method, self.new_context(stamp, 0), args, named)
-        return (before is not None and self._refuse_change(method, before)) or outcome
+        return self._run("query", self.new_context(stamp, 0), body)
 
     def new_context(self, stamp: bytes, op_number: int) -> Context:
         """Return what one call sees as ``self.context``; to be overridden by who watches its use.
@@ -137,6 +116,21 @@ class ReplicatedMachine(Machine):
             op_number: as well.
         """
         return Context(stamp, op_number)
+
+    def _run(self, kind: Kind, context: Context, body: bytes) -> bytes:
+        try:
+            name, args, named = decode_call(body)
+        except MalformedMessage as error:
+            return _raised(error)
+        method = self._methods.get(name)
+        if method is None or method.kind != kind:
+            return self._refuse_method(name, kind)
+        if kind == "command":
+            outcome = self._call(method, context, args, named)
+            return self._refuse_state(name, outcome) or outcome
+        before = self._fingerprint() if self._checks_attributes else None
+        outcome = self._call(method, context, args, named)
+        return (before is not None and self._refuse_change(method, before)) or outcome
 
     def _refuse_method(self, name: str, kind: Kind) -> bytes:
         cls = self._factory.__name__
@@ -177,6 +171,8 @@ class ReplicatedMachine(Machine):
 
     def _refuse_state(self, name: str, outcome: bytes) -> bytes | None:
         """Return the outcome that says what no snapshot could carry, or None."""
+        if not self._checks_attributes:
+            return None
         attributes = vars(self._instance)
         mark = name if outcome is NOTHING or returned(outcome) else f"{name} raised"
         if mark in self._checked and _are_supported(attributes):

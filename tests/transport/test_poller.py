@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import pytest
 import zmq
@@ -13,10 +14,12 @@ from pbactors.transport.zeromq_poller import Poller
 DEADLINE_S = 20.0
 POLLIN = int(zmq.POLLIN)
 
+Pair: TypeAlias = tuple[zmq.Socket[bytes], zmq.Socket[bytes]]
+"""A socket that speaks and one that hears it."""
+
 
 @pytest.fixture
-def pair() -> Iterator[tuple[zmq.Socket[bytes], zmq.Socket[bytes]]]:
-    """A socket that speaks and one that hears it."""
+def pair() -> Iterator[Pair]:
     with zmq.Context() as context:
         speaker, hearer = context.socket(zmq.PUSH), context.socket(zmq.PULL)
         port = hearer.bind_to_random_port("tcp://127.0.0.1")
@@ -49,9 +52,7 @@ def found_within_deadline(poller: Poller, socket: zmq.Socket[bytes]) -> bool:
     return False
 
 
-def test_a_quiet_socket_is_found_each_time_it_has_something(
-    pair: tuple[zmq.Socket[bytes], zmq.Socket[bytes]], poller: Poller
-) -> None:
+def test_a_quiet_socket_is_found_each_time_it_has_something(pair: Pair, poller: Poller) -> None:
     speaker, hearer = pair
     poller.watch([], [(hearer, POLLIN)])
     for number in range(200):
@@ -63,7 +64,7 @@ def test_a_quiet_socket_is_found_each_time_it_has_something(
 
 
 def test_what_the_descriptor_no_longer_says_is_found_after_a_use(
-    pair: tuple[zmq.Socket[bytes], zmq.Socket[bytes]], poller: Poller
+    pair: Pair, poller: Poller
 ) -> None:
     speaker, hearer = pair
     poller.watch([], [(hearer, POLLIN)])
@@ -74,9 +75,7 @@ def test_what_the_descriptor_no_longer_says_is_found_after_a_use(
     assert [who for who, _ in poller.poll(0)] == [hearer]
 
 
-def test_what_was_left_unread_is_found_again(
-    pair: tuple[zmq.Socket[bytes], zmq.Socket[bytes]], poller: Poller
-) -> None:
+def test_what_was_left_unread_is_found_again(pair: Pair, poller: Poller) -> None:
     speaker, hearer = pair
     poller.watch([], [(hearer, POLLIN)])
     for _ in range(3):
@@ -86,9 +85,7 @@ def test_what_was_left_unread_is_found_again(
         hearer.recv(zmq.NOBLOCK)
 
 
-def test_busy_sockets_come_first(
-    pair: tuple[zmq.Socket[bytes], zmq.Socket[bytes]], poller: Poller
-) -> None:
+def test_busy_sockets_come_first(pair: Pair, poller: Poller) -> None:
     speaker, hearer = pair
     poller.watch([(speaker, int(zmq.POLLOUT))], [(hearer, POLLIN)])
     speaker.send(b"x")
