@@ -40,12 +40,7 @@ SIDEWAYS = {("__main__", "cli")}
 """Pairs on one level of which the first may import the second; everything may import errors."""
 
 PLACES: dict[str, set[str]] = {
-    "zmq": {
-        "transport/zeromq.py",
-        "transport/zeromq_links.py",
-        "transport/zeromq_poller.py",
-        "transport/zeromq_sockets.py",
-    },
+    "zmq": {"transport/zeromq.py", "transport/zeromq_links.py", "transport/zeromq_sockets.py"},
     "pykka": {"actors/", "node.py", "client.py"},
     "msgpack": {"wire.py", "heartbeat.py", "values/"},
     "attr": {"topology/"},

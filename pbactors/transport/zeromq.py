@@ -27,7 +27,6 @@ from pbactors.transport.ipc_claim import IpcClaim
 from pbactors.transport.unavailable import unavailable
 from pbactors.transport.wakeup import WakeUp
 from pbactors.transport.zeromq_links import NOW, NOW_AND_MORE, POLLIN, POLLOUT, Link, Reader
-from pbactors.transport.zeromq_poller import Entry, Poller
 from pbactors.transport.zeromq_sockets import (
     BULK,
     PUBLISHER,
@@ -72,7 +71,6 @@ class ZeroMQTransport(Transport):
 
     _wakeup: WakeUp
     _sockets: Sockets
-    _poller: Poller
 
     def __init__(
         self,
@@ -100,6 +98,7 @@ class ZeroMQTransport(Transport):
         self._ready: list[Reader] | None = None
         self._last_words: list[Received] = []  # from links that are closed
         self._watched: set[str] = set()
+        self._entries: list[tuple[Socket | int, int]] = []
         self._woken = False
 
     @property
@@ -117,7 +116,6 @@ class ZeroMQTransport(Transport):
     def _open(self) -> None:
         self._wakeup = WakeUp()
         self._sockets = Sockets()
-        self._poller = Poller()
         try:
             if self._bind_to is not None:
                 router = self._bind(zmq.ROUTER, ROUTER, self._bind_to, "address")
@@ -143,7 +141,6 @@ class ZeroMQTransport(Transport):
 
     def _close(self) -> None:
         _living.discard(self)
-        self._poller.close()
         self._sockets.close_all()
         self._wakeup.close()
         while self._claims:
@@ -171,18 +168,14 @@ class ZeroMQTransport(Transport):
         others = self._subscriptions + [link for link in links if link.bulk]
         self._readers = {reader.socket: reader for reader in requests + others}
         self._followed = {link.monitor: link for link in links if link.monitor is not None}
-        busy: list[Entry] = [(self._wakeup.fileno(), POLLIN)]
-        busy += [(reader.socket, reader.events()) for reader in requests]
-        quiet: list[Entry] = [(reader.socket, reader.events()) for reader in others]
-        quiet += [(monitor, POLLIN) for monitor in self._followed]
-        self._poller.watch(busy, quiet)
+        self._entries = [(monitor, POLLIN) for monitor in self._followed]
+        self._entries += [(reader.socket, reader.events()) for reader in requests + others]
+        self._entries.append((self._wakeup.fileno(), POLLIN))
 
     # -- sending --------------------------------------------------------------------------------
 
     def _send(self, node: str, body: bytes, bulk: bool) -> bool:
         link = self._links.get((node, bulk))
-        if bulk:
-            self._poller.used()
         if link is not None and link.held:
             in_time = self._let_go(link)
             if not in_time and self._peers.get(node, "").startswith("inproc://"):
@@ -318,7 +311,7 @@ class ZeroMQTransport(Transport):
         """Return who has something to read, in order; note a wake-up, and what connections do."""
         ready = []
         followed = []
-        for who, events in self._poller.poll(timeout_ms):
+        for who, events in zmq.zmq_poll(self._entries, timeout_ms):
             reader = self._readers.get(who)
             if reader is not None:
                 if events & POLLIN:
