@@ -357,6 +357,8 @@ def test_changes_are_published_at_once_whatever_the_interval(tmp_path: Path) -> 
         )
 
     with start_node(topology, "view", form_new=True), start_node(topology, "a"):
+        # Or "b", which comes next, may be heard first, and be the primary.
+        wait_until(lambda: status(topology, "view").view.primary == "a", what="a primary")
         over = threading.Event()
 
         def listen() -> None:
