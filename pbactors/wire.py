@@ -13,7 +13,7 @@ and nothing else ever comes out. What one body may allocate is bounded before an
 decoded. How a field is checked follows from its annotation, once, when this module is imported: a
 new message needs no change here, and one whose field types are unknown fails the import.
 
-Both functions keep no state and may be called on any thread.
+Both functions may be called on any thread; what they remember of headers changes nothing.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ _UNSKIMMED_BYTES_MAX: Final = 1024
 _UNCOUNTED_BYTES_MAX: Final = 256 * 1024
 _MESSAGE_BYTES_MAX: Final = Limits().message_bytes_max
 _HEADER_ITEMS: Final = 6
+_USUAL_BEGINNING: Final = bytes([0x90 | _HEADER_ITEMS, VERSION])
+_HEADERS_MAX: Final = 1024
 
 
 class Header(NamedTuple):
@@ -83,6 +85,13 @@ class Header(NamedTuple):
     cluster: bytes
     node: str
     incarnation: Incarnation
+
+
+_HEADERS: Final[dict[tuple[Any, ...], Header]] = {}
+"""Headers that were checked, each by itself. Whoever speaks has spoken before: to look one up takes
+0.3 us, to check it 1.2. What is looked up begins with ``_USUAL_BEGINNING``, so the version is that
+number and no other that is equal to it, and the rest can be equal to bytes and texts only if it is.
+"""
 
 
 def encode(cluster: bytes, member: Member, message: Message) -> bytes:
@@ -112,13 +121,14 @@ def decode(body: bytes, message_bytes_max: int = _MESSAGE_BYTES_MAX) -> tuple[He
     """
     if len(body) > message_bytes_max:
         raise MalformedMessage(f"{len(body)} bytes; at most {message_bytes_max} are read")
-    _refuse_other_version(body)
-    envelope = _unpack(body)
-    if type(envelope) is not tuple or len(envelope) != _HEADER_ITEMS:
-        raise MalformedMessage(f"expected an array of {_HEADER_ITEMS} items, got {_what(envelope)}")
-    version, cluster, node, incarnation, tag, values = envelope
-    header = Header(version, cluster, node, incarnation)
-    _check_header(header)
+    if body.startswith(_USUAL_BEGINNING):
+        envelope = _unpack(body)
+        header = _HEADERS.get(envelope[:4]) or _header(envelope)
+    else:
+        _refuse_other_version(body)
+        envelope = _unpack(body)
+        header = _header(envelope)
+    tag, values = envelope[4:]
     codec = _CODECS.get(tag) if type(tag) is int else None
     if codec is None:
         raise MalformedMessage(f"unknown tag: {tag if type(tag) is int else _what(tag)}")
@@ -194,8 +204,11 @@ def _counter() -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
     return count
 
 
-def _check_header(header: Header) -> None:
-    version, cluster, node, incarnation = header
+def _header(envelope: Any) -> Header:
+    """Return the header of a message, and remember it."""
+    if type(envelope) is not tuple or len(envelope) != _HEADER_ITEMS:
+        raise MalformedMessage(f"expected an array of {_HEADER_ITEMS} items, got {_what(envelope)}")
+    version, cluster, node, incarnation, _, _ = envelope
     if type(version) is not int or version != VERSION:
         found = version if type(version) is int else _what(version)
         raise MalformedMessage(
@@ -213,6 +226,11 @@ def _check_header(header: Header) -> None:
         raise MalformedMessage(
             f"incarnation: expected {INCARNATION_BYTES} bytes, got {_what(incarnation)}"
         )
+    if len(_HEADERS) >= _HEADERS_MAX:
+        _HEADERS.clear()
+    header = Header(VERSION, cluster, node, incarnation)
+    _HEADERS[header] = header
+    return header
 
 
 def _what(value: object) -> str:
@@ -367,17 +385,18 @@ def _bad_row(field: str, numbers: int, row: Any) -> MalformedMessage:
     )
 
 
-_CHECKS: Final[dict[Any, Callable[[str], Check]]] = {
-    int: _number,
-    bool: _truth,
-    bytes: _bytes,
-    str: _text,
-    View: _view,
-    tuple[Operation, ...]: _operations,
-    tuple[Query, ...]: _queries,
-    tuple[Result, ...]: _results,
-    tuple[Answer, ...]: _answers,
+_CHECKS: Final[dict[Any, tuple[type, Callable[[str], Check]]]] = {
+    int: (int, _number),
+    bool: (bool, _truth),
+    bytes: (bytes, _bytes),
+    str: (str, _text),
+    View: (tuple, _view),
+    tuple[Operation, ...]: (tuple, _operations),
+    tuple[Query, ...]: (tuple, _queries),
+    tuple[Result, ...]: (tuple, _results),
+    tuple[Answer, ...]: (tuple, _answers),
 }
+"""By the annotation of a field: what msgpack makes of it, and what is checked."""
 
 
 # -- messages, by their class -----------------------------------------------------------------
@@ -390,18 +409,25 @@ class _Codec:
         fields_of: returns the fields of a message, in order.
     """
 
-    __slots__ = ("_checks", "_kind", "fields_of")
+    __slots__ = ("_checks", "_kind", "_numbers", "_others", "_types", "fields_of")
 
     def __init__(self, kind: type[Message]) -> None:
-        types = get_type_hints(kind)
+        hints = get_type_hints(kind)
         names = [field.name for field in fields(kind)]
         for name in names:
-            if types[name] not in _CHECKS:
+            if hints[name] not in _CHECKS:
                 raise TypeError(
-                    f"{kind.__name__}.{name}: the wire knows no check for {types[name]}"
+                    f"{kind.__name__}.{name}: the wire knows no check for {hints[name]}"
                 )
+        of_types = [_CHECKS[hints[name]] for name in names]
         self._kind = kind
-        self._checks = tuple(_CHECKS[types[name]](f"{kind.__name__}.{name}") for name in names)
+        self._types = tuple(plain for plain, _ in of_types)
+        self._checks = [
+            make(f"{kind.__name__}.{name}") for name, (_, make) in zip(names, of_types, strict=True)
+        ]
+        checked = list(enumerate(zip(self._types, self._checks, strict=True)))
+        self._numbers = [index for index, (plain, _) in checked if plain is int]
+        self._others = [(index, one) for index, (plain, one) in checked if plain in (str, tuple)]
         self.fields_of = _getter(names)
 
     def message_of(self, values: Any) -> Message:
@@ -410,16 +436,31 @@ class _Codec:
         Raises:
             MalformedMessage: they are no fields of this class, or make no sense together.
         """
-        if type(values) is not tuple or len(values) != len(self._checks):
-            what = f"an array of {len(self._checks)} fields"
-            raise _expected(self._kind.__name__, what, values)
-        message = self._kind(
-            *[check(value) for check, value in zip(self._checks, values, strict=True)]
-        )
+        # All types at once, then all numbers: the checks of a forward take 1.1 us so, and one by
+        # one, each a call, 2.4.
+        if type(values) is not tuple or tuple(map(type, values)) != self._types:
+            self._refuse(values)
+        bits = 0
+        for index in self._numbers:
+            bits |= values[index]
+        if bits >> 63:  # zero exactly where all are in the range from 0 below 2**63
+            self._refuse(values)
+        made = list(values)
+        for index, check in self._others:
+            made[index] = check(made[index])
+        message = self._kind(*made)
         reason = message.invalid()
         if reason is not None:
             raise MalformedMessage(f"{self._kind.__name__}: {reason}")
         return message
+
+    def _refuse(self, values: Any) -> None:
+        """Say which field is wrong."""
+        if type(values) is not tuple or len(values) != len(self._types):
+            what = f"an array of {len(self._types)} fields"
+            raise _expected(self._kind.__name__, what, values)
+        for check, value in zip(self._checks, values, strict=True):
+            check(value)
 
 
 def _getter(names: list[str]) -> Callable[[Message], tuple[Any, ...]]:

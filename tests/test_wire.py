@@ -413,6 +413,35 @@ def test_junk_is_refused_with_its_reason(body: bytes, reason: str) -> None:
     assert reason in refused(body)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        envelope(version=True),
+        envelope(version=1.0),
+        envelope(cluster="c" * 16),
+        envelope(node=b"a"),
+        envelope(cluster=b"c" * 16, incarnation="\0" * 16),
+    ],
+)
+def test_a_header_that_is_nearly_one_seen_before_is_refused(body: bytes) -> None:
+    wire.decode(envelope())
+    wire.decode(envelope(cluster=b"c" * 16, incarnation=bytes(16)))
+    refused(body)
+
+
+def test_a_header_may_be_packed_in_more_bytes_than_it_needs() -> None:
+    usual = envelope()
+    assert usual.startswith(b"\x96\x01")
+    for beginning in (b"\x96\xcc\x01", b"\xdc\0\6\x01", b"\xdd\0\0\0\6\xcd\0\x01"):
+        assert wire.decode(beginning + usual[2:]) == wire.decode(usual)
+
+
+def test_headers_that_were_seen_do_not_pile_up() -> None:
+    for number in range(3 * wire._HEADERS_MAX):
+        wire.decode(envelope(incarnation=number.to_bytes(16, "big")))
+    assert len(wire._HEADERS) <= wire._HEADERS_MAX
+
+
 def test_a_body_that_is_too_large_is_not_looked_at() -> None:
     with pytest.raises(MalformedMessage, match="41 bytes; at most 40 are read"):
         wire.decode(b"\xc1" * 41, message_bytes_max=40)
@@ -458,7 +487,7 @@ def test_junk_costs_bounded_memory(body: bytes, bytes_max: int) -> None:
 
 
 def test_a_message_with_a_field_that_cannot_be_checked_fails_loudly() -> None:
-    @dataclass(frozen=True, slots=True)
+    @dataclass(slots=True)
     class Strange(Message):
         tag: ClassVar[int] = 99
         weight: float

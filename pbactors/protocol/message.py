@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar, TypeVar, dataclass_transform
 
 from pbactors.protocol.view import INCARNATION_BYTES
 
-__all__ = ["CLUSTER_BYTES", "REGISTRY", "Message", "not_an_incarnation", "registered"]
+__all__ = ["CLUSTER_BYTES", "REGISTRY", "Message", "message", "not_an_incarnation"]
 
 CLUSTER_BYTES = 16
 
+K = TypeVar("K")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass_transform(frozen_default=True)
+def _frozen(kind: type[K]) -> type[K]:
+    """Make a dataclass that nobody changes. The type checker holds everybody to it; what enforces
+    it at run time makes a message of six fields take 1.3 us instead of 0.3.
+    """
+    return dataclass(slots=True, unsafe_hash=True)(kind)
+
+
+@_frozen
 class Message:
     """What nodes and clients exchange.
 
@@ -34,19 +44,21 @@ class Message:
 REGISTRY: dict[int, type[Message]] = {}
 """Every kind of message by its tag; filled by ``messages`` and ``tool_messages``."""
 
-M = TypeVar("M", bound=type[Message])
+M = TypeVar("M", bound=Message)
 
 
-def registered(kind: M) -> M:
-    """Add a kind of message to the registry.
+@dataclass_transform(frozen_default=True)
+def message(kind: type[M]) -> type[M]:
+    """Make a class a kind of message: a frozen dataclass with a tag of its own in the registry.
 
     Raises:
         ValueError: its tag is taken.
     """
     if kind.tag in REGISTRY:
         raise ValueError(f"tag {kind.tag} is taken by {REGISTRY[kind.tag].__name__}")
-    REGISTRY[kind.tag] = kind
-    return kind
+    made = _frozen(kind)
+    REGISTRY[kind.tag] = made
+    return made
 
 
 def not_an_incarnation(value: bytes) -> str | None:

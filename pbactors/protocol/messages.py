@@ -8,11 +8,10 @@ generated from the registry and these docstrings. What operators' tools say stan
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
-from pbactors.protocol.message import Message, not_an_incarnation, registered
+from pbactors.protocol.message import Message, message, not_an_incarnation
 from pbactors.protocol.operations import (
     Answer,
     Operation,
@@ -75,8 +74,7 @@ class Report(IntEnum):
 # -- view server ------------------------------------------------------------------------------
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class Ping(Message):
     """Replica to view server, once per interval: I am alive, and this is where I am (R15).
 
@@ -115,8 +113,7 @@ class Ping(Message):
         return not_an_incarnation(self.about)
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class GetView(Message):
     """Anyone to view server: which view is it? Asking makes nobody a volunteer (R12)."""
 
@@ -124,8 +121,7 @@ class GetView(Message):
     without_cluster: ClassVar[bool] = True
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class ViewReply(Message):
     """View server to whoever pinged or asked: the current view.
 
@@ -145,8 +141,7 @@ class ViewReply(Message):
         return self.view.invalid()
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class HandOver(Message):
     """View server to primary: let your backup take over, without a failed call (R44).
 
@@ -164,8 +159,7 @@ class HandOver(Message):
         return not_an_incarnation(self.target)
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class Superseded(Message):
     """View server to replica: a newer incarnation of your name has pinged; you are over (R47).
 
@@ -188,8 +182,7 @@ class Superseded(Message):
 # -- clients ----------------------------------------------------------------------------------
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class Request(Message):
     """Client to primary: operations and queries, in the order of the client's calls.
 
@@ -209,8 +202,7 @@ class Request(Message):
         return invalid_operations(self.operations)
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class Reply(Message):
     """Primary to client: what was executed, at most one per client and flush.
 
@@ -228,8 +220,7 @@ class Reply(Message):
     answers: tuple[Answer, ...]
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class Refused(Message):
     """A node to a client or replica: later, or not here. Never "did not happen" (R40).
 
@@ -252,8 +243,7 @@ class Refused(Message):
         return None
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class SessionGone(Message):
     """Primary to client: this session is unknown here, and nothing was created (R41).
 
@@ -268,8 +258,7 @@ class SessionGone(Message):
 # -- primary and backup -----------------------------------------------------------------------
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class Forward(Message):
     """Primary to backup: execute these, in this order (R16, R18). Empty: only confirm (R37).
 
@@ -297,8 +286,7 @@ class Forward(Message):
         return invalid_operations(self.operations) or not_an_incarnation(self.target)
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class Confirm(Message):
     """Backup to primary: in this view my installed state holds every command up to ``op`` (R34).
 
@@ -322,8 +310,7 @@ class Confirm(Message):
         return not_an_incarnation(self.target)
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class Piece(Message):
     """Primary to backup, on the bulk channel: one bounded piece of the whole state (R22).
 
@@ -363,8 +350,7 @@ class Piece(Message):
         return not_an_incarnation(self.target)
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class PieceReceived(Message):
     """Backup to primary: of this attempt I gathered that many pieces, without a gap.
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from pbactors.protocol.message import CLUSTER_BYTES, Message, registered
+from pbactors.protocol.message import CLUSTER_BYTES, Message, message
 
 __all__ = [
     "RECORD_MS_MAX",
@@ -24,8 +23,7 @@ RECORD_MS_MAX = 60_000
 """For how long a node records after it was last asked."""
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class GetStatus(Message):
     """Anyone to any node: what are you? Answered by the node's driver."""
 
@@ -33,8 +31,7 @@ class GetStatus(Message):
     without_cluster: ClassVar[bool] = True
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class StatusReply(Message):
     """A node to whoever asked: the same record as its heartbeat.
 
@@ -47,8 +44,7 @@ class StatusReply(Message):
     record: bytes
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class Abandon(Message):
     """An operator to a node: this cluster's state is lost; begin anew, empty (R46).
 
@@ -68,8 +64,7 @@ class Abandon(Message):
         return None
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class Abandoned(Message):
     """View server to operator: done; the header carries the new cluster's id.
 
@@ -81,8 +76,7 @@ class Abandoned(Message):
     view: int
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class GetMoments(Message):
     """Anyone to any node: record what you send and receive, and say what you have recorded.
 
@@ -105,8 +99,7 @@ class GetMoments(Message):
         return None
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class Moments(Message):
     """A node to whoever asked: a bounded part of what it recorded, the oldest first.
 
@@ -125,8 +118,7 @@ class Moments(Message):
     lines: bytes
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class SwitchOver(Message):
     """An operator to the view server: make another replica primary, without a failed call (R44).
 
@@ -140,8 +132,7 @@ class SwitchOver(Message):
     to: str
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class GetHistory(Message):
     """Anyone to view server: which views were there? Answered by the view server's driver.
 
@@ -154,8 +145,7 @@ class GetHistory(Message):
     after: int
 
 
-@registered
-@dataclass(frozen=True, slots=True)
+@message
 class History(Message):
     """View server to whoever asked: a bounded part of the history of views, the oldest first.
 

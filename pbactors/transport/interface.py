@@ -10,11 +10,11 @@ repeated or changed. Bodies sent over one channel to one peer arrive in order.
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
 from enum import Enum
+from threading import get_ident
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -88,7 +88,7 @@ class Transport(ABC):
         if self._phase is not Phase.NEW:
             raise RuntimeError(f"a transport that is {self._phase.value} cannot be opened")
         self._open()
-        self._owner = threading.get_ident()
+        self._owner = get_ident()
         self._phase = Phase.OPEN
 
     def close(self) -> None:
@@ -97,19 +97,24 @@ class Transport(ABC):
         Afterwards nothing is sent or received any more: ``send`` and ``reply`` return False,
         ``receive`` an empty list, ``wait`` returns at once.
         """
-        if self._phase is Phase.OPEN and self._usable():
-            self._phase = Phase.CLOSED
+        opened = self._phase is Phase.OPEN and self._usable()
+        self._end()
+        if opened:
             self._close()
+
+    def _end(self) -> None:
+        """From here on nobody is its owner."""
         self._phase = Phase.CLOSED
+        self._owner = 0
 
     def _usable(self) -> bool:
+        if get_ident() == self._owner:  # asked for each message
+            return True
         if self._phase is Phase.CLOSED:
             return False
         if self._phase is Phase.NEW:
             raise RuntimeError("a transport is used before it was opened")
-        if threading.get_ident() != self._owner:
-            raise RuntimeError("a transport may be used only by the thread that opened it")
-        return True
+        raise RuntimeError("a transport may be used only by the thread that opened it")
 
     @abstractmethod
     def _open(self) -> None:

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 
 import zmq
 
-from pbactors.transport.interface import Phase, Received, Transport
+from pbactors.transport.interface import Received, Transport
 from pbactors.transport.ipc_claim import IpcClaim
 from pbactors.transport.unavailable import unavailable
 from pbactors.transport.wakeup import WakeUp
@@ -155,7 +155,7 @@ class ZeroMQTransport(Transport):
 
     def _disown(self) -> None:
         """In a forked child: never again touch what belongs to the parent."""
-        self._phase = Phase.CLOSED
+        self._end()
         for claim in self._claims:
             claim.disown()
 
@@ -296,6 +296,9 @@ class ZeroMQTransport(Transport):
             ready = self._poll(0)
         received, self._last_words = self._last_words[:most], self._last_words[most:]
         room = most - len(received)
+        if len(ready) == 1 and room:  # as it is mostly
+            ready[0].read(room, received, self._counters)
+            return received
         while ready and room > 0:
             share = max(1, room // len(ready))
             may_have_more = []
@@ -333,15 +336,18 @@ class ZeroMQTransport(Transport):
     def _wait(self, timeout_ms: float | None) -> None:
         # libzmq stops polling when a signal arrives, and pyzmq goes on with a deadline of whole
         # seconds; so the deadline is kept here. A negative time is over; to libzmq it is endless.
-        until_s = math.inf if timeout_ms is None else time.monotonic() + timeout_ms / 1000
+        left_ms = math.inf if timeout_ms is None else timeout_ms
+        until_s = time.monotonic() + left_ms / 1000
+        if self._last_words or self._lost or self._woken:
+            left_ms = 0
         while True:
-            left_ms = max(0, min(WAIT_MS_MAX, (until_s - time.monotonic()) * 1000))
-            if self._last_words or self._lost or self._woken:
-                left_ms = 0
-            self._ready = self._poll(math.ceil(left_ms))
-            if self._ready or self._last_words or self._lost or self._woken or left_ms == 0:
-                self._woken = False
-                return
+            self._ready = self._poll(math.ceil(max(0, min(left_ms, WAIT_MS_MAX))))
+            if self._ready or self._last_words or self._lost or self._woken:
+                break
+            left_ms = (until_s - time.monotonic()) * 1000
+            if left_ms <= 0:
+                break
+        self._woken = False
 
     def wake(self) -> None:
         """See :meth:`Transport.wake`. Before ``open`` there is nothing to wake."""
