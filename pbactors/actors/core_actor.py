@@ -27,8 +27,22 @@ from pbactors.actors.mailbox import Batch, Mailbox
 from pbactors.actors.recorder import Recorder
 from pbactors.config import Timing
 from pbactors.errors import InvariantViolated, MalformedMessage, PbactorsError
-from pbactors.protocol import core as effects
-from pbactors.protocol.core import Address, ConnectionLost, Core, Outbox, Slept, Timer
+from pbactors.protocol.core import (
+    Address,
+    CancelTimer,
+    Complete,
+    ConnectionLost,
+    Core,
+    Emit,
+    Outbox,
+    Persist,
+    Publish,
+    Send,
+    SetTimer,
+    Slept,
+    Target,
+    Timer,
+)
 from pbactors.protocol.events import Event
 from pbactors.protocol.messages import Message
 from pbactors.protocol.view import ViewRecord
@@ -272,37 +286,38 @@ class CoreActor(pykka.ThreadingActor):
         """Do what the core wants, in order; what follows a failure is not done."""
         for effect in self._outbox.effects:
             # These two are nearly all: of a client hundreds come at once.
-            if type(effect) is effects.Complete:
+            if type(effect) is Complete:
                 self.on_complete(*effect)
                 continue
-            if type(effect) is effects.Send:
+            if type(effect) is Send:
                 self.send(*effect)
                 continue
             match effect:
-                case effects.SetTimer(timer, delay_ms):
+                case SetTimer(timer, delay_ms):
                     self.actor_inbox.set_timer(timer, delay_ms)
-                case effects.Emit(event):
+                case Emit(event):
                     self.on_event(event)
-                case effects.Persist(record):
+                case Persist(record):
                     self.persist(record)
-                case effects.CancelTimer(timer):
+                case CancelTimer(timer):
                     self.actor_inbox.cancel_timer(timer)
-                case effects.Publish(message):
+                case Publish(message):
                     self.publish(message)
         self._outbox.clear()
 
-    def send(self, target: effects.Target, message: Message) -> None:
+    def send(self, target: Target, message: Message) -> None:
         """Send a message: to a node by name, or back along the way a message came."""
         body = wire.encode(self.core.cluster, self.core.member, message)
-        began_ms = self.recorder.now_ms() if self.recorder is not None else 0.0
+        recorder = self.recorder
+        began_ms = recorder.now_ms() if recorder is not None else 0.0
         if isinstance(target, str):
             sent = self.transport.send(target, body, bulk=message.bulk)
         elif target.route:
             sent = self.transport.reply(target.route, body)
         else:
             sent = self.transport.send(target.node, body, bulk=message.bulk)
-        if self.recorder is not None:
-            self.recorder.sent(began_ms, target, message, body, dropped=not sent)
+        if recorder is not None:
+            recorder.sent(began_ms, target, message, body, dropped=not sent)
 
 
 _running: weakref.WeakSet[CoreActor] = weakref.WeakSet()

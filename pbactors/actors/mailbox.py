@@ -61,9 +61,12 @@ class Batch:
 
 
 class _Sleeper(Protocol):
-    """Where the owner sleeps, and how others end that. A wake before the wait counts."""
+    """Where the owner sleeps, and how others end that. A wake before the wait counts.
 
-    def wait(self, timeout_ms: float | None) -> None: ...
+    ``wait`` returns False, at once, where one can sleep no more.
+    """
+
+    def wait(self, timeout_ms: float | None) -> bool: ...
 
     def wake(self) -> None: ...
 
@@ -75,11 +78,12 @@ class _Doorbell:
         # Not an Event: this queue alone may be used by a signal handler that interrupts its user.
         self._rings: queue.SimpleQueue[None] = queue.SimpleQueue()
 
-    def wait(self, timeout_ms: float | None) -> None:
+    def wait(self, timeout_ms: float | None) -> bool:
         with contextlib.suppress(queue.Empty):
             self._rings.get(timeout=None if timeout_ms is None else timeout_ms / 1000)
             while True:
                 self._rings.get_nowait()
+        return True
 
     def wake(self) -> None:
         self._rings.put(None)
@@ -165,7 +169,7 @@ class Mailbox:
                 return envelope
 
     def _next(self) -> Envelope[Any] | None:
-        if self._batch_was_last and self._first_is_for_pykka():
+        if self._envelopes and self._batch_was_last and self._first_is_for_pykka():
             self._batch_was_last = False
             return self._envelopes.popleft()
         if not self._envelopes:
@@ -216,16 +220,14 @@ class Mailbox:
 
     def _sleep(self) -> None:
         """Sleep until an envelope, a body or a timer may be there; not at all if one is."""
-        if self._transport is not None and not self._transport.is_open:
-            self._transport = None
-            self._sleeper = _Doorbell()
         timeout_ms = None
         if self._none_due_before_s < math.inf:
             timeout_ms = max(0.0, (self._none_due_before_s - self._clock_s()) * 1000)
         self._asleep = True
         try:
-            if not self._envelopes:
-                self._sleeper.wait(timeout_ms)
+            if not self._envelopes and not self._sleeper.wait(timeout_ms):
+                self._transport = None  # it is closed
+                self._sleeper = _Doorbell()
         finally:
             self._asleep = False
 

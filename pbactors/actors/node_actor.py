@@ -120,7 +120,7 @@ class NodeActor(CoreActor):
         elif isinstance(message, GetMoments):
             self.send(source, self._recorded(message))
         else:
-            super().on_message(source, message)
+            self.core.on_message(source, message, self._outbox)
 
     def on_told(self, message: Any) -> None:
         """Hand signals of the process to the core."""

@@ -26,16 +26,19 @@ OPERATION_BYTES = 64
 
 
 class OrderedBatch(NamedTuple):
-    """Commands that have their place in the order: what a forward carries."""
+    """Commands that have their place in the order: what a forward carries.
+
+    Attributes:
+        first: the op number of the first of them.
+        end: that of the last.
+        stamp: of all of them.
+        operations: what they are.
+    """
 
     first: int
+    end: int
     stamp: bytes
     operations: tuple[Operation, ...]
-
-    @property
-    def end(self) -> int:
-        """The op number of the last of them."""
-        return self.first + len(self.operations) - 1
 
 
 class CommandLog:
@@ -64,12 +67,11 @@ class CommandLog:
     def order(self, operations: tuple[Operation, ...]) -> None:
         """Give these commands the next places."""
         self._stamp = self._stamps(self._stamp)
-        batch = OrderedBatch(self.end + 1, self._stamp, operations)
-        self._batches.append(batch)
+        first, self.end = self.end + 1, self.end + len(operations)
+        self._batches.append(OrderedBatch(first, self.end, self._stamp, operations))
         size_bytes = sum([OPERATION_BYTES + len(operation[4]) for operation in operations])
         self._sizes_bytes.append(size_bytes)
         self.size_bytes += size_bytes
-        self.end = batch.end
 
     # -- forwarding ---------------------------------------------------------------------------
 

@@ -270,7 +270,11 @@ class Core(ABC):
         """Hand over one message. Junk and strangers change nothing."""
         if self.over:
             return
-        reason = self.ignore_stranger(source, message)
+        if not self.cluster:
+            self.learn_cluster(source, message, out)
+        reason = None
+        if source.cluster != self.cluster or not self.cluster:
+            reason = self.ignore_stranger(source, message)
         if reason is None:
             name = self.handlers.get(type(message))
             if name is not None:
@@ -280,10 +284,15 @@ class Core(ABC):
         out.emit(Ignored(type(message), reason))
         self.on_stranger(source, message, reason, out)
 
+    def learn_cluster(  # noqa: B027
+        self, source: Address, message: Message, out: Outbox
+    ) -> None:
+        """Take the cluster's id from this message, if it may name one (R46)."""
+
     def ignore_stranger(self, source: Address, message: Message) -> str | None:
-        """Return why this message is not from our cluster, or None (R46)."""
-        if source.cluster == self.cluster and self.cluster:
-            return None
+        """Return why this message, whose sender has not our cluster's id, is not for us; None if it
+        is (R46).
+        """
         if not source.cluster and type(message).without_cluster:
             return None
         if not source.cluster:

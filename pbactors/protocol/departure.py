@@ -25,11 +25,9 @@ class Departure:
         self._left = False
 
     def go_on(self, role: Primary | Backup | Idle, out: Outbox) -> None:
-        """Hand over; say once that there is nothing left to hand over, or nobody to hand it to. A
-        backup waits until a view without it follows.
+        """Once it is asked to leave: hand over; say once that there is nothing left to hand over, or
+        nobody to hand it to. A backup waits until a view without it follows.
         """
-        if not self.asked:
-            return
         if isinstance(role, Primary) and not role.leaves_role:
             role.hand_over()
         nobody_else = isinstance(role, Primary) and role.view.backup is None

@@ -46,8 +46,8 @@ class Handover:
             self._confirm = confirm
 
     def waits(self, echo: int) -> bool:
-        """Tell whether the backup has not said since that it is there."""
-        return self.under_way and (not self._confirm or echo < self._confirm)
+        """Tell whether the backup, which has echoed so far, has not said since that it is there."""
+        return not self._confirm or echo < self._confirm
 
     def clone(self) -> Handover:
         """Return an independent copy."""

@@ -114,7 +114,7 @@ class Primary:
         """Whether it answers without a backup: there is none, or R33 allows it."""
         if self._filling is not None:
             return self._filling.alone
-        return self.view.backup is None and self._min_copies == 1
+        return self._link is None and self._min_copies == 1
 
     @property
     def copies(self) -> int:
@@ -123,13 +123,12 @@ class Primary:
             return 0
         if self.alone:
             return 1
-        joined = self.operating and self.view.backup is not None
-        return 2 if joined else 0
+        return 2 if self.operating and self._link is not None else 0
 
     @property
     def serving(self) -> bool:
         """Whether it takes commands and answers clients."""
-        return bool(self.copies) and not self.leaves_role
+        return self.copies > 0 and not self.leaves_role
 
     @property
     def report(self) -> Report:
@@ -269,8 +268,9 @@ class Primary:
         """Tell whether anything was sent to the backup that it has not confirmed."""
         if self._filling is not None:
             return not self._filling.given_up
-        pending = not self._log.is_executed or bool(self._queries) or self._is_parting()
-        return self.view.backup is not None and pending
+        if self._link is None:
+            return False
+        return not self._log.is_executed or bool(self._queries) or self._is_parting()
 
     # -- handing over -------------------------------------------------------------------------
 
@@ -287,12 +287,13 @@ class Primary:
     def _is_parting(self) -> bool:
         """Tell whether it hands over, and its backup has not said since that it is there."""
         echo = 0 if self._link is None else self._link.echo
-        return self._handover.waits(echo)
+        return self.leaves_role and self._handover.waits(echo)
 
     def _has_handed_over(self) -> bool:
         """Tell whether the backup holds everything, and is there, and nothing is under way."""
-        done = self._log.is_executed and not self._queries
-        return self.leaves_role and done and not self._is_parting()
+        if not self.leaves_role or not self._log.is_executed or self._queries:
+            return False
+        return not self._is_parting()
 
     def on_ping_tick(self) -> None:
         """Another ping: no new view came in time, so go on as before (R44)."""
@@ -363,22 +364,28 @@ class Primary:
         """Send what is ordered and not under way; with ``orders``, order what was gathered."""
         log = self._log
         while log.forwarded < self._limits.forwards_in_flight_max:
-            if log.is_forwarded and orders:
+            if orders and self._intake.gathered and log.is_forwarded:
                 self._order_batch()
             if log.is_forwarded:
                 break
             link.forward(log.forward(), out)
+        if self._queries or self.leaves_role:
+            self._ask_backup(link, out)
+        link.end_flush()
+
+    def _ask_backup(self, link: BackupLink, out: Outbox) -> None:
+        """See to it that the backup says, for who waits for that, that the view still stands."""
         unproven = bool(self._queries) and self._queries[-1].confirm is None
         unproven |= self._handover.has_to_ask
         waiting_for_echo = bool(self._queries) or self._is_parting()
         if (unproven or (link.repeats and waiting_for_echo)) and not link.has_sent:
-            link.forward(OrderedBatch(log.end + 1, b"", ()), out)
+            end = self._log.end
+            link.forward(OrderedBatch(end + 1, end, b"", ()), out)
         self._handover.asks(link.confirm)
         for waiting in reversed(self._queries):
             if waiting.confirm is not None:
                 break
             waiting.confirm = link.confirm
-        link.end_flush()
 
     # -- commit -------------------------------------------------------------------------------
 
@@ -388,9 +395,9 @@ class Primary:
         state = self.state
         while state.op < op:
             batch = self._log.next_batch()
-            before = state.op
-            while state.op < min(op, batch.end):
-                end = self._next_query(min(op, batch.end))
+            before, last = state.op, min(op, batch.end)
+            while state.op < last:
+                end = self._next_query(last)
                 some = batch.operations[state.op + 1 - batch.first : end + 1 - batch.first]
                 self._intake.executed(some, state.execute(batch.stamp, some))
                 self._answer_queries()
@@ -412,6 +419,8 @@ class Primary:
         return min(end, position)
 
     def _answer_queries(self) -> None:
+        if not self._queries:
+            return
         alone, echo = self.alone, 0 if self._link is None else self._link.echo
         while self._queries:
             waiting = self._queries[0]

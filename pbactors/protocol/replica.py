@@ -366,7 +366,8 @@ class Replica(ViewFollower):
         """Emit what the role gathered; one timer repeats what stays unconfirmed (R28)."""
         if self.over:
             return
-        self._departure.go_on(self.role, out)
+        if self._departure.asked:
+            self._departure.go_on(self.role, out)
         if isinstance(self.role, Idle):
             return
         self.role.flush(out)

@@ -7,7 +7,6 @@ operation.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
 from pbactors.config import Limits
@@ -26,14 +25,23 @@ Row = TypeVar("Row")
 _Part: TypeAlias = tuple[tuple[Result, ...], tuple[Answer, ...]]
 
 
-@dataclass(slots=True)
 class _ToClient:
     """What one client will hear at the next flush."""
 
-    results: list[Result] = field(default_factory=list)
-    answers: list[Answer] = field(default_factory=list)
-    gone: set[int] = field(default_factory=set)
-    refusal: tuple[Reason, str] | None = None
+    __slots__ = ("answers", "gone", "refusal", "results")
+
+    def __init__(self) -> None:
+        self.results: list[Result] = []
+        self.answers: list[Answer] = []
+        self.gone: set[int] = set()
+        self.refusal: tuple[Reason, str] | None = None
+
+    def clone(self) -> _ToClient:
+        """Return an independent copy."""
+        copy = _ToClient()
+        copy.results, copy.answers = list(self.results), list(self.answers)
+        copy.gone, copy.refusal = set(self.gone), self.refusal
+        return copy
 
 
 class Replies:
@@ -92,6 +100,8 @@ class Replies:
 
     def flush(self, view: View, copies: int, out: Outbox) -> None:
         """Send what was gathered; with no ``copies`` no result and no answer: clients ask again."""
+        if not self._clients:
+            return
         for source, client in self._clients.items():
             for session in sorted(client.gone):
                 out.send(source, SessionGone(session))
@@ -120,12 +130,7 @@ class Replies:
         """Return an independent copy; only between flushes is there more than routes."""
         copy = Replies(self._limits)
         copy._routes = dict(self._routes)
-        copy._clients = {
-            source: _ToClient(
-                list(client.results), list(client.answers), set(client.gone), client.refusal
-            )
-            for source, client in self._clients.items()
-        }
+        copy._clients = {source: client.clone() for source, client in self._clients.items()}
         return copy
 
     def freeze(self) -> Hashable:

@@ -34,15 +34,12 @@ class ViewFollower(Core):
         self.view: View = NO_VIEW
         self.acked = False
 
-    def on_message(self, source: Address, message: Message, out: Outbox) -> None:
-        """Hand over one message; the view server's first reply names the cluster."""
-        if not self.cluster and source.cluster and self._from_view_server(source, message):
+    def learn_cluster(self, source: Address, message: Message, out: Outbox) -> None:
+        """The view server's first reply names the cluster."""
+        of_views = isinstance(message, ViewReply | Superseded)
+        if source.cluster and of_views and source.node == self.view_server:
             self.cluster = source.cluster
             out.emit(ClusterJoined(self.cluster))
-        super().on_message(source, message, out)
-
-    def _from_view_server(self, source: Address, message: Message) -> bool:
-        return isinstance(message, ViewReply | Superseded) and source.node == self.view_server
 
     def on_view_reply(self, source: Address, reply: ViewReply, out: Outbox) -> None:
         """Adopt a higher view (R30)."""

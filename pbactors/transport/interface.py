@@ -95,7 +95,7 @@ class Transport(ABC):
         """Drop what is unsent and release every address. Repeating it does nothing.
 
         Afterwards nothing is sent or received any more: ``send`` and ``reply`` return False,
-        ``receive`` an empty list, ``wait`` returns at once.
+        ``receive`` an empty list, ``wait`` returns False at once.
         """
         opened = self._phase is Phase.OPEN and self._usable()
         self._end()
@@ -233,7 +233,7 @@ class Transport(ABC):
         """
         return self._receive(most) if self._usable() else []
 
-    def wait(self, timeout_ms: float | None) -> None:
+    def wait(self, timeout_ms: float | None) -> bool:
         """Return when something can be received, after a :meth:`wake`, when a watched connection is
         lost, or when time is over.
 
@@ -241,9 +241,14 @@ class Transport(ABC):
 
         Args:
             timeout_ms: None waits for ever.
+
+        Returns:
+            False, at once, if this transport is closed.
         """
-        if self._usable():
-            self._wait(timeout_ms)
+        if not self._usable():
+            return False
+        self._wait(timeout_ms)
+        return True
 
     @abstractmethod
     def wake(self) -> None:

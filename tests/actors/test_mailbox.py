@@ -45,15 +45,18 @@ class Scripted(MemoryTransport):
         self.on_wait: Callable[[], object] | None = None
         self.on_receive: Callable[[], object] | None = None
 
-    def wait(self, timeout_ms: float | None) -> None:
+    def wait(self, timeout_ms: float | None) -> bool:
+        if not self.is_open:
+            return super().wait(timeout_ms)
         if timeout_ms == 0:
-            return
+            return True
         self.waits_ms.append(timeout_ms)
         if self.on_wait is not None:
             self.on_wait()
         else:
             assert timeout_ms is not None, "would sleep for ever"
             self.clock.advance(timeout_ms)
+        return True
 
     def receive(self, most: int) -> list[Received]:
         if self.on_receive is not None:

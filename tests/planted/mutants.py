@@ -901,7 +901,7 @@ CHANGES = [
         (
             change(
                 "primary",
-                "        return self.view.backup is None and self._min_copies == 1\n",
+                "        return self._link is None and self._min_copies == 1\n",
                 "        return self._min_copies == 1\n",
             ),
             change(
@@ -983,7 +983,7 @@ CHANGES = [
         (
             change(
                 "primary",
-                "        return 2 if joined else 0\n",
+                "        return 2 if self.operating and self._link is not None else 0\n",
                 "        return 2\n",
             ),
         ),
@@ -1024,8 +1024,8 @@ CHANGES = [
         (
             change(
                 "primary",
-                "        return self.leaves_role and done and not self._is_parting()\n",
-                "        return self.leaves_role\n",
+                "        if not self.leaves_role or not self._log.is_executed or self._queries:\n",
+                "        if True:\n            return self.leaves_role\n        if True:\n",
             ),
         ),
         survives="costs time only: what is not confirmed was answered to nobody, is dropped with the role, and sent again by its client",
@@ -1036,8 +1036,8 @@ CHANGES = [
         (
             change(
                 "primary",
-                "        return self.leaves_role and done and not self._is_parting()\n",
-                "        return self.leaves_role and done\n",
+                "        return not self._is_parting()\n",
+                "        return True\n",
             ),
         ),
         seed=233,
