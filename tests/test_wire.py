@@ -42,7 +42,7 @@ from pbactors.protocol.messages import (
     Superseded,
     ViewReply,
 )
-from pbactors.protocol.operations import Answer, Kind, Operation, Query, Result
+from pbactors.protocol.operations import Answer, Kind, Operation, Query, Result, invalid_operation
 from pbactors.protocol.tool_messages import (
     Abandon,
     Abandoned,
@@ -162,17 +162,17 @@ IDS = st.binary(min_size=16, max_size=16)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=64)
 MEMBERS = st.builds(Member, NAMES, IDS)
 ROWS = [tuple[row, ...] for row in (Operation, Query, Result, Answer)]  # type: ignore[valid-type]
+OPERATIONS = (
+    st.tuples(st.just(0), st.just(0), st.just(0), st.just(0), IDS)
+    | st.tuples(NUMBERS, NUMBERS, NUMBERS, st.integers(1, 2), BYTES)
+).filter(lambda row: invalid_operation(row) is None)
 FIELDS: dict[Any, st.SearchStrategy[Any]] = {
     int: NUMBERS | st.integers(0, 5),
     bool: st.booleans(),
     str: st.text(st.characters(exclude_categories=["Cs"]), max_size=80),
     bytes: BYTES | IDS,
     View: st.builds(View, NUMBERS, MEMBERS | st.none(), MEMBERS | st.none()),
-    tuple[Operation, ...]: st.lists(
-        st.tuples(st.just(0), st.just(0), st.just(0), st.just(0), IDS)
-        | st.tuples(NUMBERS, NUMBERS, NUMBERS, st.integers(1, 2), BYTES),
-        max_size=5,
-    ).map(tuple),
+    tuple[Operation, ...]: st.lists(OPERATIONS, max_size=5).map(tuple),
     tuple[Query, ...]: st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS, BYTES), max_size=5).map(tuple),
     tuple[Result, ...]: st.lists(st.tuples(NUMBERS, NUMBERS, BYTES), max_size=5).map(tuple),
     tuple[Answer, ...]: st.lists(st.tuples(NUMBERS, BYTES), max_size=5).map(tuple),
@@ -402,7 +402,7 @@ def envelope(**changed: Any) -> bytes:
         ),
         (envelope(tag=5, fields=(1, (), ((1, 1, -1, b""),))), "Request.queries: expected arrays"),
         (envelope(tag=5, fields=(1, (b"12345",), ())), "got bytes of length 5"),
-        (envelope(tag=5, fields=(1, ((0, 1, 1, 1, b""),), ())), "Request: a call needs a session"),
+        (envelope(tag=5, fields=(1, ((0, 1, 1, 1, b""),), ())), "Request.operations: a call needs"),
         (envelope(tag=6, fields=(1, 2, ((1, b""),), ())), "Reply.results: expected arrays of 2"),
         (envelope(tag=6, fields=(1, 2, (), ((1, ""),))), "Reply.answers: expected arrays of 1"),
         (envelope() + b"\x00", "1 bytes after the end of the message"),

@@ -91,7 +91,7 @@ def decode_call(body: bytes) -> tuple[str, list[Any], dict[str, Any]]:
     call = unpack_atoms(body) or unpack(body)
     if type(call) is not list or len(call) < 2 or type(call[0]) is not str:
         raise MalformedMessage("no call: expected [method name, named arguments or nil, ...]")
-    method, named, args = call[0], call[1], call[2:]
+    method, named, *args = call
     if named is None:
         return method, args, {}
     if type(named) is not dict or not all(type(key) is str for key in named):

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import NamedTuple, TypeAlias
 
-from pbactors.protocol.operations import Operation
+from pbactors.protocol.operations import BODY_OF, Operation
 
 __all__ = ["CommandLog", "OrderedBatch", "StampSource"]
 
@@ -69,7 +69,7 @@ class CommandLog:
         self._stamp = self._stamps(self._stamp)
         first, self.end = self.end + 1, self.end + len(operations)
         self._batches.append(OrderedBatch(first, self.end, self._stamp, operations))
-        size_bytes = sum([OPERATION_BYTES + len(operation[4]) for operation in operations])
+        size_bytes = OPERATION_BYTES * len(operations) + sum(map(len, map(BODY_OF, operations)))
         self._sizes_bytes.append(size_bytes)
         self.size_bytes += size_bytes
 

@@ -25,8 +25,8 @@ class Departure:
         self._left = False
 
     def go_on(self, role: Primary | Backup | Idle, out: Outbox) -> None:
-        """Once it is asked to leave: hand over; say once that there is nothing left to hand over, or
-        nobody to hand it to. A backup waits until a view without it follows.
+        """Once it is asked to: hand over; say once that nothing is left to hand over, or nobody is
+        there to take it. A backup waits until a view without it follows.
         """
         if isinstance(role, Primary) and not role.leaves_role:
             role.hand_over()

@@ -7,14 +7,24 @@ executed session table (R39).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
+from itertools import accumulate, islice
+from typing import cast
 
 from pbactors.config import Limits
 from pbactors.protocol.core import Address
 from pbactors.protocol.messages import Reason, Request
-from pbactors.protocol.operations import Operation, Query, Result, by_session, in_order
+from pbactors.protocol.operations import (
+    BODY_OF,
+    Operation,
+    Query,
+    Result,
+    by_session,
+    in_order,
+)
 from pbactors.protocol.replies import Replies
 from pbactors.protocol.state import ReplicatedState
 
@@ -97,30 +107,32 @@ class Intake:
             self._replies.session_gone(source, session)
             return
         limits, gathered = self._limits, self.gathered
-        taken = self._taken.get(session, entry.last)
+        before = taken = self._taken.get(session, entry.last)
+        full = taken + limits.pending_operations_max - self._pending
+        repeated = False
         for operation in operations:
             _, number, floor, _, body = operation
-            if number < entry.floor:
-                continue  # the client has said it has this result
-            if number <= entry.last:
-                self._replies.result(source, (session, number, entry.results[number]))
-                continue
-            if number > taken + 1:
-                continue  # behind a gap that the client will fill
             if number == taken + 1:
                 if number >= floor + limits.session_window:
                     self._refuse(source, "the session's window is full")
-                    continue
-                if self._pending >= limits.pending_operations_max:
+                elif number > full:
                     self._refuse(source, "too many commands are pending")
-                    continue
-                if len(body) > limits.operation_bytes_max:
+                elif len(body) > limits.operation_bytes_max:
                     self._refuse(source, "the arguments are too large")
-                    continue
-                taken = self._taken[session] = number
-                self._pending += 1
-                gathered.append(operation)
-            self._replies.route(session, source)  # pending; the client may have moved
+                else:
+                    taken = number
+                    gathered.append(operation)
+            elif number > taken:
+                continue  # behind a gap that the client will fill
+            elif number > entry.last:
+                repeated = True
+            elif number >= entry.floor:  # else the client has said it has this result
+                self._replies.result(source, (session, number, entry.results[number]))
+        if taken > before:
+            self._taken[session] = taken
+            self._pending += taken - before
+        if taken > before or repeated:  # pending; the client may have moved
+            self._replies.route(session, source)
 
     def _refuse(self, source: Address, text: str) -> None:
         self._replies.refuse(source, Reason.OVERLOADED, text)
@@ -166,27 +178,44 @@ class Intake:
             end: the last op number that is given away; it decides where queries stand.
             room: how many commands there is room for; None for a whole forward.
         """
-        operations: list[Operation] = []
-        queries: list[WaitingQuery] = []
-        gathered, bytes_max = self.gathered, self._limits.forward_bytes_max
         count_max = self._limits.forward_operations_max
         if room is not None:
             count_max = min(count_max, room)
+        if self._asked:
+            operations, queries = self._next_of_both(end, count_max)
+        else:
+            operations, queries = self._next_commands(count_max), []
+        taken = len(operations) + len(queries)
+        if taken == len(self.gathered):
+            self.gathered.clear()
+        else:
+            for _ in range(taken):
+                self.gathered.popleft()
+        return operations, queries
+
+    def _next_commands(self, count_max: int) -> tuple[Operation, ...]:
+        """Return the first of what is gathered, where no query is."""
+        commands = list(islice(cast("deque[Operation]", self.gathered), count_max))
+        sizes = list(accumulate(map(len, map(BODY_OF, commands))))
+        fitting = bisect_right(sizes, self._limits.forward_bytes_max)
+        return tuple(commands[: max(1, fitting)])
+
+    def _next_of_both(
+        self, end: int, count_max: int
+    ) -> tuple[tuple[Operation, ...], list[WaitingQuery]]:
+        operations: list[Operation] = []
+        queries: list[WaitingQuery] = []
         size = 0
-        for item in gathered:
+        for item in self.gathered:
             if isinstance(item, WaitingQuery):
                 item.position = end + len(operations)
                 queries.append(item)
                 continue
             size += len(item[4])
-            if len(operations) >= count_max or (operations and size > bytes_max):
+            full = size > self._limits.forward_bytes_max
+            if len(operations) >= count_max or (operations and full):
                 break
             operations.append(item)
-        if len(operations) + len(queries) == len(gathered):
-            gathered.clear()
-        else:
-            for _ in range(len(operations) + len(queries)):
-                gathered.popleft()
         return tuple(operations), queries
 
     # -- answering ----------------------------------------------------------------------------

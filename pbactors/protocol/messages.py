@@ -12,13 +12,7 @@ from enum import IntEnum
 from typing import ClassVar
 
 from pbactors.protocol.message import Message, message, not_an_incarnation
-from pbactors.protocol.operations import (
-    Answer,
-    Operation,
-    Query,
-    Result,
-    invalid_operations,
-)
+from pbactors.protocol.operations import Answer, Operation, Query, Result
 from pbactors.protocol.view import FRESH, Incarnation, View
 
 __all__ = [
@@ -197,10 +191,6 @@ class Request(Message):
     operations: tuple[Operation, ...]
     queries: tuple[Query, ...]
 
-    def invalid(self) -> str | None:
-        """Refuse numbers that no client assigns."""
-        return invalid_operations(self.operations)
-
 
 @message
 class Reply(Message):
@@ -280,10 +270,10 @@ class Forward(Message):
     operations: tuple[Operation, ...]
 
     def invalid(self) -> str | None:
-        """Refuse op number 0 and operations that no primary would take."""
+        """Refuse op number 0."""
         if self.first < 1:
             return "op numbers start at 1"
-        return invalid_operations(self.operations) or not_an_incarnation(self.target)
+        return not_an_incarnation(self.target)
 
 
 @message

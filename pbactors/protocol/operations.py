@@ -21,6 +21,9 @@ from operator import itemgetter
 from typing import TypeAlias
 
 __all__ = [
+    "BODY_OF",
+    "KIND_OF",
+    "NUMBER_OF",
     "TOKEN_BYTES",
     "Answer",
     "Kind",
@@ -30,7 +33,6 @@ __all__ = [
     "by_session",
     "in_order",
     "invalid_operation",
-    "invalid_operations",
 ]
 
 TOKEN_BYTES = 16
@@ -39,6 +41,9 @@ Operation: TypeAlias = tuple[int, int, int, int, bytes]
 Query: TypeAlias = tuple[int, int, int, bytes]
 Result: TypeAlias = tuple[int, int, bytes]
 Answer: TypeAlias = tuple[int, bytes]
+
+# What ``map`` can take out of many operations, without a step of the interpreter for each.
+NUMBER_OF, KIND_OF, BODY_OF = itemgetter(1), itemgetter(3), itemgetter(4)
 
 
 def by_session(operations: Iterable[Operation]) -> Iterator[tuple[int, list[Operation]]]:
@@ -73,19 +78,6 @@ def invalid_operation(operation: Operation) -> str | None:
             return "a closing needs a session, 0 < floor <= number, and no body"
     else:
         return f"no kind of operation: {kind}"
-    return None
-
-
-def invalid_operations(operations: tuple[Operation, ...]) -> str | None:
-    """Return why the first of these that is none makes no operation, or None."""
-    call = Kind.CALL
-    for operation in operations:
-        session, number, floor, kind, _ = operation
-        if kind == call and session and 0 < floor <= number:
-            continue  # as nearly all are: a call of the function takes longer than the test
-        reason = invalid_operation(operation)
-        if reason is not None:
-            return reason
     return None
 
 

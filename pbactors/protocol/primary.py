@@ -121,9 +121,9 @@ class Primary:
         """Copies of the state that an answer stands on; 0 while nothing may be answered."""
         if self._diverged:
             return 0
-        if self.alone:
-            return 1
-        return 2 if self.operating and self._link is not None else 0
+        if self._filling is not None or self._link is None:
+            return 1 if self.alone else 0
+        return 2
 
     @property
     def serving(self) -> bool:

@@ -7,6 +7,7 @@ operation.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from operator import itemgetter
 from typing import TypeAlias, TypeVar
 
 from pbactors.config import Limits
@@ -20,6 +21,8 @@ __all__ = ["Replies"]
 
 REPLY_ITEMS_MAX = 4096
 """Results and answers in one message; more go in several."""
+
+_OUTCOME_OF = itemgetter(2)
 
 Row = TypeVar("Row")
 _Part: TypeAlias = tuple[tuple[Result, ...], tuple[Answer, ...]]
@@ -115,7 +118,7 @@ class Replies:
     def _parts(self, client: _ToClient) -> Iterator[_Part]:
         """Split what one client hears so that no message outgrows what it would read."""
         results, answers = client.results, client.answers
-        size = sum([len(row[2]) for row in results]) + sum([len(row[1]) for row in answers])
+        size = sum(map(len, map(_OUTCOME_OF, results))) + sum([len(row[1]) for row in answers])
         room = self._limits.message_bytes_max // 2
         if len(results) + len(answers) <= REPLY_ITEMS_MAX and size <= room:
             if results or answers:

@@ -13,13 +13,25 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from itertools import count
+from operator import eq
 from typing import TypeAlias
 
 from pbactors import values
 from pbactors.errors import InvariantViolated, MalformedMessage
-from pbactors.protocol.operations import Kind, Operation, Result, by_session
+from pbactors.protocol.operations import (
+    BODY_OF,
+    KIND_OF,
+    NUMBER_OF,
+    Kind,
+    Operation,
+    Result,
+    by_session,
+)
 
 __all__ = ["Run", "Session", "Sessions"]
+
+_CALLS = frozenset({int(Kind.CALL)})
 
 Run: TypeAlias = Callable[[int, list[bytes]], list[bytes]]
 """Executes the bodies of calls in a row, given the op number of the first; returns the outcomes."""
@@ -55,12 +67,8 @@ class Session:
 
     def are_next(self, operations: list[Operation]) -> bool:
         """Tell whether these operations of the session are calls, and next in order (R38)."""
-        number, call = self.last, Kind.CALL
-        for operation in operations:
-            number += 1
-            if operation[1] != number or operation[3] != call:
-                return False
-        return True
+        in_order = all(map(eq, map(NUMBER_OF, operations), count(self.last + 1)))
+        return in_order and _CALLS.issuperset(map(KIND_OF, operations))
 
     def clone(self) -> Session:
         """Return an independent copy."""
@@ -145,7 +153,7 @@ class Sessions:
         """Run the calls that have begun, and keep what they come to."""
         if not begun:
             return
-        bodies = [call[4] for _, _, row in begun for call in row]
+        bodies = [body for _, _, row in begun for body in map(BODY_OF, row)]
         outcomes = run(first + len(results), bodies)
         if len(outcomes) != len(bodies):
             raise InvariantViolated(f"{len(bodies)} calls came to {len(outcomes)} outcomes")

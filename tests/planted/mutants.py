@@ -757,13 +757,12 @@ SESSIONS = [
         "gaps are accepted in a session",
         "R38: “A primary takes command n of a session exactly when n = last taken + 1.”",
         (
-            change("intake", "            if number > taken + 1:\n", "            if False:\n"),
             change(
                 "intake",
                 "            if number == taken + 1:\n",
                 "            if number > taken:\n",
             ),
-            change("sessions", "if operation[1] != number or", "if operation[1] < number or"),
+            change("sessions", "all(map(eq,", "all(map(int.__ge__,"),
         ),
         seed=0,
     ),
@@ -771,11 +770,11 @@ SESSIONS = [
         "the table does not filter repeats",
         "R29: “they take effect in their order, each at most once.”",
         (
-            change("sessions", "if operation[1] != number or operation[3]", "if operation[3]"),
+            change("sessions", "return in_order and", "return"),
             change(
                 "intake",
-                "                taken = self._taken[session] = number\n",
-                "                taken = number\n",
+                "            self._taken[session] = taken\n",
+                "            pass\n",
             ),
         ),
         seed=0,
@@ -983,8 +982,8 @@ CHANGES = [
         (
             change(
                 "primary",
-                "        return 2 if self.operating and self._link is not None else 0\n",
-                "        return 2\n",
+                "            return 1 if self.alone else 0\n",
+                "            return 1 if self.alone else 2\n",
             ),
         ),
         seed=19,

@@ -310,7 +310,7 @@ def test_a_wake_before_the_wait_is_not_lost_and_many_are_one(kit: Kit) -> None:
     for _ in range(100_000 if kit.kind == "tcp" else 1000):
         node.wake()
     began_s = time.monotonic()
-    assert not node.wait(None)
+    assert node.wait(None)
     assert time.monotonic() - began_s < 5
     node.wait(30)
     assert time.monotonic() - began_s >= 0.030
