@@ -16,11 +16,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
+from typing import TypeAlias
 
 from benchmarks.closed_loop import Client
 from benchmarks.loads import Load
 
 __all__ = ["Redis", "is_installed", "running"]
+
+Server: TypeAlias = "subprocess.Popen[bytes]"
 
 SERVER = "redis-server"
 READY_S = 20.0
@@ -52,21 +55,36 @@ def running() -> Iterator[int]:
     Raises:
         RuntimeError: the replica does not follow in time.
     """
-    port, other = _free_ports(2)
     with tempfile.TemporaryDirectory() as folder:
-        following = ("--replicaof", "127.0.0.1", str(port))
-        servers = [_start(folder, port), _start(folder, other, *following)]
+        until_s = time.monotonic() + READY_S
+        port, servers = _pair(folder, until_s)
         try:
-            _wait_until_replicated(port)
             yield port
         finally:
-            for server in servers:
-                server.kill()
-            for server in servers:
-                server.wait()
+            _end(servers)
 
 
-def _start(folder: str, port: int, *options: str) -> subprocess.Popen[bytes]:
+def _pair(folder: str, until_s: float) -> tuple[int, list[Server]]:
+    """Start a primary and its replica, with other ports if somebody was quicker to take these."""
+    while True:
+        port, other = _free_ports(2)
+        following = ("--replicaof", "127.0.0.1", str(port))
+        servers = [_start(folder, port), _start(folder, other, *following)]
+        if _is_replicated(port, servers, until_s):
+            return port, servers
+        _end(servers)
+        if time.monotonic() >= until_s:
+            raise RuntimeError(f"the replica of Redis did not follow within {READY_S:.0f} s")
+
+
+def _end(servers: list[Server]) -> None:
+    for server in servers:
+        server.kill()
+    for server in servers:
+        server.wait()
+
+
+def _start(folder: str, port: int, *options: str) -> Server:
     words = ["--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
     words += ["--save", "", "--appendonly", "no"]
     fast = ["--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0"]
@@ -81,18 +99,21 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _wait_until_replicated(port: int) -> None:
-    until_s = time.monotonic() + READY_S
-    while time.monotonic() < until_s:
+def _is_replicated(port: int, servers: list[Server], until_s: float) -> bool:
+    """Wait for the first confirmed write; False if a server has ended, or time is over."""
+    while time.monotonic() < until_s and all(server.poll() is None for server in servers):
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
                 connection.sendall(_set("ready", "yes") + WAIT)
-                if connection.recv(100).endswith(CONFIRMED):
-                    return
+                answers = b""
+                while answers.count(b"\n") < 2 and (received := connection.recv(100)):
+                    answers += received
+                if answers.endswith(CONFIRMED):
+                    return True
         except OSError:
             pass
         time.sleep(0.1)
-    raise RuntimeError(f"the replica of Redis did not follow within {READY_S:.0f} s")
+    return False
 
 
 def _set(key: str, value: str) -> bytes:
