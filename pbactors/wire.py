@@ -353,8 +353,8 @@ def _queries(field: str) -> Check:
         for row in _array(field, rows):
             if type(row) is tuple and len(row) == 4:
                 a, b, c, body = row
-                numbers = type(a) is type(b) is type(c) is int
-                if numbers and type(body) is bytes and not (a | b | c) >> 63:
+                right = type(a) is type(b) is type(c) is int and type(body) is bytes
+                if right and not (a | b | c) >> 63:
                     continue
             raise _bad_row(field, 3, row)
         return rows  # type: ignore[no-any-return]

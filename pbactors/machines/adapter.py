@@ -48,7 +48,7 @@ _HEADER: Final = [int, str, tuple, tuple]
 _FREEZE_PIECE_BYTES: Final = 64 * 1024
 _SIZED: Final = frozenset({list, dict, set, Table})
 _ATTRIBUTE_TYPES: Final = SUPPORTED_TYPES | {Table}
-_NOTHING: Final = (object(), -1)
+_NOTHING: Final = object()
 
 
 @dataclass(frozen=True, slots=True)  # no tuple: its fields take longer to read
@@ -189,25 +189,24 @@ class ReplicatedMachine(Machine):
         self._checked.add(mark)
         return None
 
-    def _fingerprint(self) -> dict[str, tuple[object, int]]:
+    def _fingerprint(self) -> list[tuple[str, object, int]]:
         """Return what a query must leave as it is: the attributes and how many items they hold."""
-        return {
-            name: (value, len(value) if type(value) in _SIZED else 0)
-            for name, value in vars(self._instance).items()
-        }
+        return [(name, value, _items(value)) for name, value in vars(self._instance).items()]
 
     def _refuse_change(
-        self, method: _Method, before: dict[str, tuple[object, int]]
+        self, method: _Method, before: list[tuple[str, object, int]]
     ) -> bytes | None:
         """Return the outcome that says what a query changed, or None."""
-        after = self._fingerprint()
-        for name in [*before, *(after.keys() - before.keys())]:
-            value, size = before.get(name, _NOTHING)
-            now, size_now = after.get(name, _NOTHING)
-            if value is not now or size != size_now:
-                text = f"query {method.label} changed the attribute {name!r}; only commands may"
-                return encode_error("InvariantViolated", text)
-        return None
+        attributes = vars(self._instance)
+        for name, value, size in before:
+            if attributes.get(name, _NOTHING) is not value or _items(value) != size:
+                break
+        else:
+            if len(attributes) == len(before):
+                return None
+            name = next(iter(attributes.keys() - {name for name, _, _ in before}))
+        text = f"query {method.label} changed the attribute {name!r}; only commands may"
+        return encode_error("InvariantViolated", text)
 
     # -- copies -----------------------------------------------------------------------------------
 
@@ -374,6 +373,10 @@ def contents_of(snapshot: Iterable[bytes]) -> list[object]:
         attributes, *items = contents
         return [attributes | dict(zip(tables, items, strict=True))]  # type: ignore[operator]
     return contents
+
+
+def _items(value: Any) -> int:
+    return len(value) if type(value) in _SIZED else 0
 
 
 def _as_dicts(attributes: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, islice
 from typing import cast
@@ -23,7 +23,7 @@ from pbactors.protocol.operations import (
     Query,
     Result,
     by_session,
-    in_order,
+    in_rows,
 )
 from pbactors.protocol.replies import Replies
 from pbactors.protocol.state import ReplicatedState
@@ -38,19 +38,16 @@ class WaitingQuery:
     Attributes:
         source: who asked.
         query: what.
+        key: what a repetition of it has in common with it.
         position: it sees the state right after this op number; None until placed.
         confirm: the confirm number whose echo it waits for; None until one is sent.
     """
 
     source: Address
     query: Query
+    key: tuple[bytes, int]
     position: int | None = None
     confirm: int | None = None
-
-    @property
-    def key(self) -> tuple[bytes, int]:
-        """What a repetition of it has in common with it."""
-        return (self.source.route, self.query[0])
 
     def freeze(self) -> Hashable:
         """Return something hashable, equal exactly where behaviour is equal."""
@@ -86,13 +83,11 @@ class Intake:
         if not request.queries:
             self._take_operations(source, request.operations)
             return
-        for operation, query in in_order(request.operations, request.queries):
-            if operation is not None:
-                self._take_operations(source, (operation,))
-            if query is not None:
-                self._take_query(source, query)
+        for operations, queries in in_rows(request.operations, request.queries):
+            self._take_operations(source, operations)
+            self._take_queries(source, queries)
 
-    def _take_operations(self, source: Address, operations: tuple[Operation, ...]) -> None:
+    def _take_operations(self, source: Address, operations: Sequence[Operation]) -> None:
         for session, row in by_session(operations):
             if session:
                 self._take_commands(source, session, row)
@@ -151,23 +146,25 @@ class Intake:
             self._pending += 1
             self.gathered.append(operation)
 
-    def _take_query(self, source: Address, query: Query) -> None:
-        _, session, after, _ = query
-        waiting = WaitingQuery(source, query)
-        if waiting.key in self._asked:
-            return
-        if after:
-            entry = self._state.sessions.get(session)
-            if entry is None:
-                self._replies.session_gone(source, session)
-                return
-            if after > self._taken.get(session, entry.last):
-                return  # its command is not here yet; both will come again
-        if len(self._asked) >= self._limits.waiting_queries_max:
-            self._refuse(source, "too many queries are waiting")
-            return
-        self._asked[waiting.key] = source
-        self.gathered.append(waiting)
+    def _take_queries(self, source: Address, queries: Sequence[Query]) -> None:
+        asked, get_session = self._asked, self._state.sessions.get
+        for query in queries:
+            number, session, after, _ = query
+            key = (source.route, number)
+            if key in asked:
+                continue
+            if after:
+                entry = get_session(session)
+                if entry is None:
+                    self._replies.session_gone(source, session)
+                    continue
+                if after > self._taken.get(session, entry.last):
+                    continue  # its command is not here yet; both will come again
+            if len(asked) >= self._limits.waiting_queries_max:
+                self._refuse(source, "too many queries are waiting")
+                continue
+            asked[key] = source
+            self.gathered.append(WaitingQuery(source, query, key))
 
     def next_batch(
         self, end: int, room: int | None

@@ -32,6 +32,7 @@ __all__ = [
     "Result",
     "by_session",
     "in_order",
+    "in_rows",
     "invalid_operation",
 ]
 
@@ -81,14 +82,31 @@ def invalid_operation(operation: Operation) -> str | None:
     return None
 
 
+def in_rows(
+    operations: Iterable[Operation], queries: Iterable[Query]
+) -> Iterator[tuple[list[Operation], list[Query]]]:
+    """Yield one client's operations in rows, each with the queries right behind its last, which is
+    the last that they must see.
+    """
+    waiting = deque(queries)
+    row: list[Operation] = []
+    for operation in operations:
+        due: list[Query] = []
+        while waiting and waiting[0][2] < operation[1]:
+            due.append(waiting.popleft())
+        if due:
+            yield row, due
+            row = []
+        row.append(operation)
+    yield row, list(waiting)
+
+
 def in_order(
     operations: Iterable[Operation], queries: Iterable[Query]
 ) -> Iterator[tuple[Operation | None, Query | None]]:
-    """Yield one client's operations and queries, each query right behind the last it must see."""
-    waiting = deque(queries)
-    for operation in operations:
-        while waiting and waiting[0][2] < operation[1]:
-            yield None, waiting.popleft()
-        yield operation, None
-    for query in waiting:
-        yield None, query
+    """Yield one client's operations and queries one by one, in the order of ``in_rows``."""
+    for row, due in in_rows(operations, queries):
+        for operation in row:
+            yield operation, None
+        for query in due:
+            yield None, query

@@ -422,14 +422,15 @@ class Primary:
         if not self._queries:
             return
         alone, echo = self.alone, 0 if self._link is None else self._link.echo
-        while self._queries:
-            waiting = self._queries[0]
-            if waiting.position != self.state.op:
+        queries, state = self._queries, self.state
+        while queries:
+            waiting = queries[0]
+            if waiting.position != state.op:
                 return
             if not alone and (waiting.confirm is None or waiting.confirm > echo):
                 return
-            self._queries.popleft()
-            self._intake.answered(waiting, self.state.query(waiting.query))
+            queries.popleft()
+            self._intake.answered(waiting, state.query(waiting.query))
 
     def leave(self, view: View, out: Outbox) -> None:
         """End of the role: tell the clients that wait to ask elsewhere (R39, R40)."""
