@@ -97,7 +97,7 @@ class Header(NamedTuple):
 
 _HEADERS: Final[dict[tuple[Any, ...], Header]] = {}
 """Headers that were checked, each by itself. Whoever speaks has spoken before: to look one up takes
-0.3 us, to check it 1.2. What is looked up begins with ``_USUAL_BEGINNING``, so the version is that
+0.3 us, to check it 1.3. What is looked up begins with ``_USUAL_BEGINNING``, so the version is that
 number and no other that is equal to it, and the rest can be equal to bytes and texts only if it is.
 """
 
@@ -453,8 +453,8 @@ class _Codec:
         Raises:
             MalformedMessage: they are no fields of this class, or make no sense together.
         """
-        # All types at once, then all numbers: one by one, each check a call, they take three times
-        # as long. The bits above are zero exactly for numbers in the range from 0 below 2**63.
+        # All types at once, then all numbers: those of a confirmation take 1.0 us so; one by one,
+        # each check a call, 2.0. No bit above the 63rd is set in numbers from 0 below 2**63 alone.
         if type(values) is not tuple or tuple(map(type, values)) != self._types:
             self._refuse(values)
         if reduce(or_, self._numbers(values), 0) >> 63:
