@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.processes import running
+from tests.processes import running, wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 BENCH = [sys.executable, "-m", "benchmarks"]
@@ -92,11 +94,58 @@ def test_filling_is_measured_with_and_without_clients(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("number", "whole_group", "code"), [(signal.SIGTERM, False, 143), (signal.SIGINT, True, 130)]
+)
+@pytest.mark.parametrize("words", [["soak"], ["speed", "one-client"]])
+def test_a_bench_that_is_ended_leaves_nothing(
+    tmp_path: Path, words: list[str], number: signal.Signals, whole_group: bool, code: int
+) -> None:
+    def measures() -> bool:
+        """Its client has begun, for clusters or the floor that came before."""
+        return any("spawn_main" in command for command in commands_of_group(bench.pid))
+
+    with running([*BENCH, *words], environment=PATHS | {"TMPDIR": str(tmp_path)}) as bench:
+        wait_until(measures if words == ["speed", "one-client"] else lambda: os.listdir(tmp_path))
+        if whole_group:
+            os.killpg(bench.pid, number)
+        else:
+            bench.send_signal(number)
+        assert bench.wait() == code
+        wait_until(lambda: not commands_of_group(bench.pid), what="all of it to end")
+        assert bench.stderr == ""
+    assert os.listdir(tmp_path) == []
+
+
+def commands_of_group(group: int) -> list[str]:
+    """Return the command lines of the processes of a group, without the first."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and folder.name != str(group):
+            with suppress(OSError):
+                of_group = int((folder / "stat").read_text().rpartition(")")[2].split()[2])
+                command = (folder / "cmdline").read_text().replace("\0", " ")
+                if of_group == group and command:
+                    found.append(command)
+    return found
+
+
+@pytest.mark.parametrize(
     ("words", "code", "expected"),
     [
         (["failover", "kill-everybody"], 1, "Expected some of: kill-primary"),
         (["speed", "nobody"], 1, "Expected some of: one-client"),
         (["plot", "/nowhere.jsonl", "picture.svg"], 1, "/nowhere.jsonl cannot be read"),
+        (["plot", __file__, "picture.svg"], 1, "test_bench.py, line 1: no line of figures"),
+        (["plot", __file__, "picture.txt"], 1, "for example: picture.svg"),
+        (["speed", "--json", "/nowhere/x.jsonl"], 1, "--json /nowhere/x.jsonl cannot be written"),
+        (["soak", "--json", "/"], 1, "--json / cannot be written: Is a directory"),
+        (["speed", "--rounds", "0"], 2, "--rounds: expected a whole number from 1, got '0'"),
+        (["sweep", "--seconds", "nan"], 2, "--seconds: expected seconds, for example 1.5"),
+        (["sweep", "--seconds", "-1"], 2, "--seconds: expected seconds, for example 1.5"),
+        (["soak", "--operations", "none"], 2, "--operations: expected a whole number from 1"),
+        (["soak", "--marks", "0"], 2, "--marks: expected a whole number from 1"),
+        (["filling", "--keys", "0"], 2, "--keys: expected a whole number from 1, got '0'"),
+        (["failover", "--keys", "-1"], 2, "--keys: expected a whole number from 0, got '-1'"),
         ([], 2, "SCENARIO"),
     ],
 )

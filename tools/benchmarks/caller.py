@@ -6,7 +6,6 @@ the one in which a node was killed.
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections import deque
 from multiprocessing.connection import Connection
@@ -16,6 +15,7 @@ from typing import NamedTuple, Self
 import pykka
 
 import pbactors
+from benchmarks import helpers
 from pbactors.machines.kv import KeyValueStore
 
 __all__ = ["Answers", "Caller"]
@@ -23,8 +23,6 @@ __all__ = ["Answers", "Caller"]
 CALL_TIMEOUT_S = 20.0
 ANSWER_S = 30.0
 VALUE = "v" * 16
-
-_CONTEXT = multiprocessing.get_context("spawn")
 
 
 class Answers(NamedTuple):
@@ -48,10 +46,8 @@ class Caller:
     """
 
     def __init__(self, topology: Path, outstanding: int = 1) -> None:
-        self._pipe, theirs = _CONTEXT.Pipe()
-        arguments = (topology, outstanding, theirs)
-        self._process = _CONTEXT.Process(target=_call, args=arguments, daemon=True)
-        self._process.start()
+        self._pipe, theirs = helpers.pipe()
+        self._process = helpers.start(_call, topology, outstanding, theirs)
         theirs.close()
 
     def take(self) -> Answers:

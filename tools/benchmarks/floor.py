@@ -8,7 +8,6 @@ and msgpack is decoded once per hop.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import deque
 from dataclasses import dataclass
 from itertools import cycle
@@ -18,11 +17,10 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped]
 import zmq
 
+from benchmarks import helpers
 from benchmarks.loads import Load
 
 __all__ = ["Floor", "FloorAddress"]
-
-_CONTEXT = multiprocessing.get_context("spawn")
 
 IN_FLIGHT_MAX = 4
 """Batches that are with the backup at once."""
@@ -107,10 +105,8 @@ class Floor:
         return FloorAddress(self._start(_primary, backup))
 
     def _start(self, target: Any, *args: str) -> str:
-        ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(target=target, args=(theirs, *args), daemon=True)
-        process.start()
-        self._processes.append(process)
+        ours, theirs = helpers.pipe()
+        self._processes.append(helpers.start(target, theirs, *args))
         address: str = ours.recv()
         return address
 

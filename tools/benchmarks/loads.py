@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import NamedTuple, Protocol
 
+from benchmarks import helpers
 from benchmarks.closed_loop import Client, Measured, drive
 
 __all__ = ["Load", "Seen", "System", "measure"]
 
 READY_S = 60.0
 """How long a client may take to connect and to warm up."""
-
-_CONTEXT = multiprocessing.get_context("spawn")
 
 
 @dataclass(frozen=True)
@@ -91,9 +89,8 @@ def measure(system: System, load: Load, warm_s: float, seconds: float) -> Seen:
 
 
 def _start(system: System, load: Load, warm_s: float, seconds: float) -> Connection:
-    ours, theirs = _CONTEXT.Pipe()
-    arguments = (theirs, system.client, load, warm_s, seconds)
-    _CONTEXT.Process(target=_work, args=arguments, daemon=True).start()
+    ours, theirs = helpers.pipe()
+    helpers.start(_work, theirs, system.client, load, warm_s, seconds)
     theirs.close()
     return ours
 
@@ -125,7 +122,7 @@ def _work(
         pipe.send(drive(client, load.outstanding, seconds))
         pipe.recv()
         client.close()
-    except (EOFError, OSError, KeyboardInterrupt):
+    except (EOFError, OSError):
         return
     except Exception as error:  # noqa: BLE001
         pipe.send(f"a client failed: {type(error).__name__}: {error}")

@@ -9,13 +9,20 @@ from typing import Any
 
 __all__ = ["draw"]
 
+SUFFIXES = (".svg", ".png")
+
 
 def draw(lines: Path, picture: Path) -> None:
     """Draw what ``tools/bench sweep --json`` has written.
 
     Raises:
-        RuntimeError: there is no matplotlib, or no sweep in the file.
+        RuntimeError: there is no matplotlib, or no sweep in the file, or no picture can be written.
     """
+    if picture.suffix not in SUFFIXES:
+        raise RuntimeError(
+            f"{picture}: expected a name that ends in {' or '.join(SUFFIXES)}; "
+            f"for example: {picture.with_suffix('.svg')}"
+        )
     series = _series(lines)
     try:
         from matplotlib import pyplot
@@ -32,7 +39,10 @@ def draw(lines: Path, picture: Path) -> None:
         axes.set(xscale="log", yscale="log", xlabel="operations open", ylabel=what)
         axes.grid(visible=True, which="both", alpha=0.3)
         axes.legend()
-    figure.savefig(picture)
+    try:
+        figure.savefig(picture)
+    except OSError as error:
+        raise RuntimeError(f"{picture} cannot be written: {error.strerror}") from None
 
 
 def _series(lines: Path) -> dict[str, list[tuple[int, float, float]]]:
@@ -42,8 +52,8 @@ def _series(lines: Path) -> dict[str, list[tuple[int, float, float]]]:
         text = lines.read_text(encoding="utf-8")
     except OSError as error:
         raise RuntimeError(f"{lines} cannot be read: {error.strerror}") from None
-    for line in text.splitlines():
-        row: dict[str, Any] = json.loads(line)
+    for number, line in enumerate(text.splitlines(), 1):
+        row = _row(lines, number, line)
         if str(row.get("case", "")).startswith("sweep-"):
             place = row["load"]["outstanding"]
             points[row["contestant"], place] = (place, row["rate_per_s"], row["p50_us"])
@@ -53,3 +63,16 @@ def _series(lines: Path) -> dict[str, list[tuple[int, float, float]]]:
     for (name, _), point in points.items():
         series[name].append(point)
     return dict(series)
+
+
+def _row(lines: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        raise RuntimeError(
+            f"{lines}, line {number}: no line of figures. Expected a file that was made by, for "
+            "example: tools/bench sweep --json found.jsonl"
+        )
+    return row

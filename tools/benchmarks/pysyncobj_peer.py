@@ -7,7 +7,6 @@ be: its two partners wait longer before they would stand for election.
 from __future__ import annotations
 
 import importlib.util
-import multiprocessing
 import queue
 import socket
 import time
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
+from benchmarks import helpers
 from benchmarks.loads import Load
 
 __all__ = ["PySyncObj", "is_installed", "running"]
@@ -26,8 +26,6 @@ TICK_S = 0.001
 PERIOD_S = 0.003
 PATIENCE_S = 20.0
 """How long a partner waits before it would lead; the leader stands at once."""
-
-_CONTEXT = multiprocessing.get_context("spawn")
 
 
 def is_installed() -> bool:
@@ -85,11 +83,9 @@ def running() -> Iterator[PySyncObj]:
     for holder in holders:
         holder.close()
     partners = [
-        _CONTEXT.Process(target=_partner, args=(me, others), daemon=True)
+        helpers.start(_partner, me, others)
         for me, others in ((second, [first, third]), (third, [first, second]))
     ]
-    for partner in partners:
-        partner.start()
     try:
         yield PySyncObj((first, second, third))
     finally:

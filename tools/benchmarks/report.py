@@ -20,10 +20,22 @@ class Report:
 
     Args:
         path: the file for JSON lines, or None.
+
+    Raises:
+        RuntimeError: it cannot be written; better now than when all is measured.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        if path is None:
+            return
+        try:
+            path.open("a", encoding="utf-8").close()
+        except OSError as error:
+            raise RuntimeError(
+                f"--json {path} cannot be written: {error.strerror}. Expected a file in a folder "
+                "that exists; for example: --json found.jsonl"
+            ) from None
 
     def append(self, row: dict[str, object]) -> None:
         """Append a line, with when and where it was measured."""
