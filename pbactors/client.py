@@ -101,7 +101,8 @@ class Cluster:
             A future: ``get()`` returns the result, or raises what ``call`` would raise.
 
         Raises:
-            TypeError: ``method`` is no command or query.
+            TypeError: ``method`` is no command or query, or ``timeout_s`` is no number.
+            ValueError: ``timeout_s`` is nan.
             UnsupportedValue: an argument cannot be carried; nothing was sent.
             NotSent: this client is closed, or was made before a ``fork``.
         """
@@ -124,7 +125,8 @@ class Cluster:
             kwargs: its keyword arguments.
 
         Raises:
-            TypeError: ``method`` is no command or query.
+            TypeError: ``method`` is no command or query, or ``timeout_s`` is no number.
+            ValueError: ``timeout_s`` is nan.
             UnsupportedValue: an argument cannot be carried; nothing was sent.
             MethodRaised: the method raised, on every copy.
             NotSent: no answer in time, and it certainly did not happen.
@@ -172,8 +174,8 @@ class Cluster:
             )
         if self._foreign:
             raise NotSent("this client was made before a fork; connect again in the child")
-        if timeout_s is not None and math.isnan(timeout_s):
-            raise ValueError("timeout_s is nan; expected seconds, for example 2.5, or None")
+        if timeout_s is not None:
+            _refuse_no_seconds(timeout_s)
         return self._admission.submit(self._actor, kind == "query", body, timeout_s)
 
     # -- end ----------------------------------------------------------------------------------
@@ -204,6 +206,14 @@ class Cluster:
 def _stop(actor: pykka.ActorRef[ClientActor]) -> None:
     with contextlib.suppress(pykka.ActorDeadError):
         actor.stop(block=False)
+
+
+def _refuse_no_seconds(timeout_s: object) -> None:
+    if not isinstance(timeout_s, int | float):
+        what = type(timeout_s).__name__
+        raise TypeError(f"timeout_s is a {what}; expected seconds, for example 2.5, or None")
+    if math.isnan(timeout_s):
+        raise ValueError("timeout_s is nan; expected seconds, for example 2.5, or None")
 
 
 class _Proxy:

@@ -1,4 +1,4 @@
-# Sourced by run, test and demo: makes .venv in the repository, or takes the one that is there.
+# Sourced by run, test, demo and bench: makes .venv in the repository, or takes the one that is there.
 #
 # Afterwards $root is the repository and $python the environment's Python. PYTHON, if set, names
 # the Python to make it with; otherwise the first that is new enough is taken.

@@ -208,6 +208,8 @@ def test_a_timeout_that_is_no_number_is_refused(cluster: LocalCluster) -> None:
     client = cluster.client()
     with pytest.raises(ValueError, match=r"expected seconds, for example 2\.5"):
         client.submit(put, "key", "x", timeout_s=float("nan"))
+    with pytest.raises(TypeError, match=r"timeout_s is a str; expected seconds, for example 2\.5"):
+        client.submit(put, "key", "x", timeout_s="2.5")
     with pytest.raises(NotSent):
         client.call(put, "key", "x", timeout_s=0.05)
 
