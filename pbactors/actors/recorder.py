@@ -26,11 +26,15 @@ MOMENTS_MAX: Final = 20_000
 BYTES_MAX: Final = 32 * 1024 * 1024
 """Of the messages that the ring keeps alive."""
 
+ROW_BYTES: Final = 200
+"""What an operation or a result takes in memory besides its bytes on the wire, about."""
+
 REPLY_MOMENTS_MAX: Final = 250
 """Putting so many into words takes a few milliseconds, which nobody's ping misses."""
 
 REPLY_BYTES_MAX: Final = 256 * 1024
 
+_ROWS: Final = ("operations", "queries", "results", "answers")
 _OF_TOOLS: Final = (GetStatus, StatusReply, GetMoments, Moments)
 
 _What: TypeAlias = Message | Event | Status
@@ -89,7 +93,7 @@ class Recorder:
             return
         peer = target if isinstance(target, str) else _name_of(target)
         digest = _digest(body)
-        self._keep(began_ms, Sort.SENT, peer, message, digest, len(body))
+        self._keep(began_ms, Sort.SENT, peer, message, digest, _size_bytes(message, body))
         if dropped:
             self._keep(began_ms, Sort.LOST, peer, message, digest, 0)
 
@@ -97,7 +101,8 @@ class Recorder:
         """Keep a message that arrived."""
         if not isinstance(message, _OF_TOOLS):
             now_ms, peer = self.now_ms(), _name_of(source)
-            self._keep(now_ms, Sort.RECEIVED, peer, message, _digest(body), len(body))
+            size_bytes = _size_bytes(message, body)
+            self._keep(now_ms, Sort.RECEIVED, peer, message, _digest(body), size_bytes)
 
     def event(self, event: Event) -> None:
         """Keep what the core told."""
@@ -153,6 +158,12 @@ class Recorder:
         if sort is Sort.LOST:  # it is the receiver's lane that it does not reach
             return Moment(time_ms, peer, sort, text, digest, self._name, fields)
         return Moment(time_ms, self._name, sort, text, digest, peer, fields)
+
+
+def _size_bytes(message: Message, body: bytes) -> int:
+    """Return what it takes to keep a message, about."""
+    rows = sum(len(getattr(message, name, ())) for name in _ROWS)
+    return len(body) + ROW_BYTES * rows
 
 
 def _name_of(address: Address) -> str:

@@ -7,7 +7,6 @@ executed session table (R39).
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -177,7 +176,7 @@ class Intake:
         """
         count_max = self._limits.forward_operations_max
         if room is not None:
-            count_max = min(count_max, room)
+            count_max = max(0, min(count_max, room))
         if self._asked:
             operations, queries = self._next_of_both(end, count_max)
         else:
@@ -193,8 +192,8 @@ class Intake:
     def _next_commands(self, count_max: int) -> tuple[Operation, ...]:
         """Return the first of what is gathered, where no query is."""
         commands = list(islice(cast("deque[Operation]", self.gathered), count_max))
-        sizes = list(accumulate(map(len, map(BODY_OF, commands))))
-        fitting = bisect_right(sizes, self._limits.forward_bytes_max)
+        sizes = accumulate(map(len, map(BODY_OF, commands)))
+        fitting = sum(map(self._limits.forward_bytes_max.__ge__, sizes))
         return tuple(commands[: max(1, fitting)])
 
     def _next_of_both(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
@@ -71,12 +71,13 @@ def _bytes(value: bytes) -> str:
     return (text if readable else value.hex()) + tail
 
 
-def _rows(show: Callable[[Any], str]) -> Callable[[Iterable[Any]], list[str]]:
-    def rows(values: Iterable[Any]) -> list[str]:
-        shown = [show(value) for value in values]
-        if len(shown) <= ROWS_SHOWN_MAX:
-            return shown
-        return [*shown[: ROWS_SHOWN_MAX - 1], f"... {len(shown) - ROWS_SHOWN_MAX + 1} more"]
+def _rows(show: Callable[[Any], str]) -> Callable[[Sequence[Any]], list[str]]:
+    def rows(values: Sequence[Any]) -> list[str]:
+        if len(values) <= ROWS_SHOWN_MAX:
+            return [show(value) for value in values]
+        # No more than is shown: there may be a hundred thousand, sent to keep a node busy.
+        shown = [show(value) for value in values[: ROWS_SHOWN_MAX - 1]]
+        return [*shown, f"... {len(values) - len(shown)} more"]
 
     return rows
 

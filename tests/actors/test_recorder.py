@@ -15,7 +15,7 @@ from pbactors.actors.node_actor import NodeActor
 from pbactors.actors.recorder import REPLY_BYTES_MAX, REPLY_MOMENTS_MAX, Recorder
 from pbactors.protocol.core import Address, Status
 from pbactors.protocol.events import Ignored
-from pbactors.protocol.messages import GetView, Message, Piece, Ping, Section
+from pbactors.protocol.messages import GetView, Message, Piece, Ping, Request, Section
 from pbactors.protocol.tool_messages import RECORD_MS_MAX, GetMoments, GetStatus, Moments
 from pbactors.protocol.view import FRESH, NO_VIEW, Member, Role
 from pbactors.trace.file import from_line
@@ -121,6 +121,17 @@ def test_a_large_body_is_not_in_the_reply() -> None:
     piece = Piece(2, FRESH, 1, 40, b"", 7, 9, 0, False, int(Section.MACHINE), body)
     recorder.sent(recorder.now_ms(), "b", piece, body, dropped=False)
     assert len(recorder.after(0).lines) < 2000
+
+
+def test_small_rows_count_as_what_they_take_in_memory() -> None:
+    """Seven bytes on the wire are a tuple of five items here."""
+    recorder = Recorder("a", bytes_max=1_000_000)
+    request = Request(1, ((1, 1, 1, 1, b""),) * 2000, ())
+    body = wire.encode(CLUSTER, B_MEMBER, request)
+    assert len(body) < 20_000
+    for _ in range(10):
+        recorder.received(STRANGER, request, body)
+    assert len(moments_of(recorder.after(0))) == 2
 
 
 @pytest.mark.parametrize("number", [1, 10**6, 2**63 - 1])

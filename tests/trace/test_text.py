@@ -113,6 +113,14 @@ def test_long_lists_are_cut() -> None:
     assert len(rows) == 6
 
 
+def test_what_is_not_shown_is_not_put_into_words() -> None:
+    """A hundred thousand rows in each of some messages kept a node busy for minutes."""
+    no_rows: Any = (None,) * 995
+    request = Request(2, (*[(7, 1, 1, int(Kind.CALL), b"")] * 5, *no_rows), ())
+    line, _ = describe(request)
+    assert "995 more" in line
+
+
 def test_lines_are_aligned() -> None:
     view = View(2, A, None)
     status = status_fields(Status(Role.PRIMARY, "serving alone", view, True, 3, 1))
