@@ -335,7 +335,9 @@ class ZeroMQTransport(Transport):
 
     def _wait(self, timeout_ms: float | None) -> None:
         # libzmq stops polling when a signal arrives, and pyzmq goes on with a deadline of whole
-        # seconds; so the deadline is kept here. A negative time is over; to libzmq it is endless.
+        # seconds: so the deadline is kept here, and still a wait on the main thread lasts for up to
+        # a second too long while signals keep coming. A negative time is over; to libzmq it is
+        # endless.
         left_ms = math.inf if timeout_ms is None else timeout_ms
         until_s = time.monotonic() + left_ms / 1000
         if self._last_words or self._lost or self._woken:
