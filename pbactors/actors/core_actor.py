@@ -27,20 +27,15 @@ from pbactors.actors.mailbox import Batch, Mailbox
 from pbactors.actors.recorder import Recorder
 from pbactors.config import Timing
 from pbactors.errors import InvariantViolated, MalformedMessage, PbactorsError
+from pbactors.protocol import core as effects
 from pbactors.protocol.core import (
     Address,
-    CancelTimer,
     Complete,
     ConnectionLost,
     Core,
-    Emit,
     Outbox,
-    Persist,
-    Publish,
     Send,
-    SetTimer,
     Slept,
-    Target,
     Timer,
 )
 from pbactors.protocol.events import Event
@@ -293,19 +288,19 @@ class CoreActor(pykka.ThreadingActor):
                 self.send(*effect)
                 continue
             match effect:
-                case SetTimer(timer, delay_ms):
+                case effects.SetTimer(timer, delay_ms):
                     self.actor_inbox.set_timer(timer, delay_ms)
-                case Emit(event):
+                case effects.Emit(event):
                     self.on_event(event)
-                case Persist(record):
+                case effects.Persist(record):
                     self.persist(record)
-                case CancelTimer(timer):
+                case effects.CancelTimer(timer):
                     self.actor_inbox.cancel_timer(timer)
-                case Publish(message):
+                case effects.Publish(message):
                     self.publish(message)
         self._outbox.clear()
 
-    def send(self, target: Target, message: Message) -> None:
+    def send(self, target: effects.Target, message: Message) -> None:
         """Send a message: to a node by name, or back along the way a message came."""
         body = wire.encode(self.core.cluster, self.core.member, message)
         recorder = self.recorder

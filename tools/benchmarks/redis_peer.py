@@ -57,31 +57,28 @@ def running() -> Iterator[int]:
     """
     with tempfile.TemporaryDirectory() as folder:
         until_s = time.monotonic() + READY_S
-        port, servers = _pair(folder, until_s)
-        try:
-            yield port
-        finally:
-            _end(servers)
+        while time.monotonic() < until_s:
+            with _pair(folder) as (port, servers):
+                if _is_replicated(port, servers, until_s):
+                    yield port
+                    return
+            # Somebody was quicker to take the ports: others, then.
+    raise RuntimeError(f"the replica of Redis did not follow within {READY_S:.0f} s")
 
 
-def _pair(folder: str, until_s: float) -> tuple[int, list[Server]]:
-    """Start a primary and its replica, with other ports if somebody was quicker to take these."""
-    while True:
-        port, other = _free_ports(2)
-        following = ("--replicaof", "127.0.0.1", str(port))
-        servers = [_start(folder, port), _start(folder, other, *following)]
-        if _is_replicated(port, servers, until_s):
-            return port, servers
-        _end(servers)
-        if time.monotonic() >= until_s:
-            raise RuntimeError(f"the replica of Redis did not follow within {READY_S:.0f} s")
-
-
-def _end(servers: list[Server]) -> None:
-    for server in servers:
-        server.kill()
-    for server in servers:
-        server.wait()
+@contextmanager
+def _pair(folder: str) -> Iterator[tuple[int, list[Server]]]:
+    port, other = _free_ports(2)
+    servers: list[Server] = []
+    try:
+        servers.append(_start(folder, port))
+        servers.append(_start(folder, other, "--replicaof", "127.0.0.1", str(port)))
+        yield port, servers
+    finally:
+        for server in servers:
+            server.kill()
+        for server in servers:
+            server.wait()
 
 
 def _start(folder: str, port: int, *options: str) -> Server:
